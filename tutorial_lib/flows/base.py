@@ -1,0 +1,110 @@
+"""The one contract of this package, and how transforms are composed.
+
+    z, log_det = transform(x, cond=None)          data to latent
+    x, log_det = transform.inverse(z, cond=None)  latent to data; this log_det is minus the forward one
+
+``log_det`` is ln |det dz/dx|, shape ``(B,)``, summed over every axis but the first. It is returned, never stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+
+class Transform(nn.Module):
+    """An invertible map. Subclasses define ``forward`` and ``inverse``; both return ``(output, log_det)``."""
+
+    def forward(self, x: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+    def inverse(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+
+class Chain(Transform):
+    """Transforms one after another. Their log-determinants add, because the determinant of a product is a product."""
+
+    def __init__(self, *transforms: Transform):
+        super().__init__()
+        self.transforms = nn.ModuleList(transforms)
+
+    def __len__(self) -> int:
+        return len(self.transforms)
+
+    def __getitem__(self, index: int) -> Transform:
+        return self.transforms[index]
+
+    def steps(self, x: Tensor, cond: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``(x, 0)`` and then, after each transform, the point reached and the log-det summed so far."""
+        total = x.new_zeros(x.shape[0])
+        yield x, total
+        for transform in self.transforms:
+            x, log_det = transform(x, cond)
+            total = total + per_sample(log_det, x, transform)
+            yield x, total
+
+    def forward(self, x: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        for z, log_det in self.steps(x, cond):  # noqa: B007  the last step is the answer
+            pass
+        return z, log_det
+
+    def inverse(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        total = z.new_zeros(z.shape[0])
+        for transform in reversed(self.transforms):
+            z, log_det = transform.inverse(z, cond)
+            total = total + per_sample(log_det, z, transform)
+        return z, total
+
+
+class Flow(Transform):
+    """A transform and the standard normal density of its latent: log p(x) = log p(z) + log_det.
+
+    Args:
+        transform: maps data of shape ``(B, *shape)`` to a latent with the same number of values.
+        shape: shape of one latent, without the batch axis; needed to draw samples.
+    """
+
+    def __init__(self, transform: Transform, shape: tuple[int, ...]):
+        super().__init__()
+        self.transform, self.shape = transform, tuple(shape)
+
+    def forward(self, x: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.transform(x, cond)
+
+    def inverse(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.transform.inverse(z, cond)
+
+    def log_prob(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        """Log density of each sample, shape ``(B,)``, in nats."""
+        z, log_det = self(x, cond)
+        return standard_normal_log_prob(z) + per_sample(log_det, z, self.transform)
+
+    def nll(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        """Negative log-likelihood, mean over the batch, in nats per sample: the loss of maximum likelihood."""
+        return -self.log_prob(x, cond).mean()
+
+    @torch.no_grad()
+    def sample(self, n: int, temperature: float = 1.0, cond: Tensor | None = None,
+               generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``n`` samples. ``temperature`` is the standard deviation of the latent; 0 gives one point n times."""
+        like = next(self.parameters(), torch.zeros(()))
+        z = torch.randn(n, *self.shape, generator=generator, dtype=like.dtype).to(like.device)
+        return self.inverse(temperature * z, cond)[0]
+
+
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    """ln N(z; 0, I) of each sample: -(d/2) ln 2 pi - |z|^2 / 2, shape ``(B,)``, in nats."""
+    z = z.flatten(1)
+    return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi))
+
+
+def per_sample(log_det: Tensor, like: Tensor, source: nn.Module) -> Tensor:
+    """Return ``log_det`` if it has shape ``(B,)``; a batch-summed log_det is the classic silent mistake."""
+    if log_det.shape != like.shape[:1]:
+        raise ValueError(f"{type(source).__name__} returned a log_det of shape {tuple(log_det.shape)}. Expected "
+                         f"({like.shape[0]},): one number per sample, summed over every axis but the first.")
+    return log_det
