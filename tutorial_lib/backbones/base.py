@@ -1,0 +1,126 @@
+"""A frozen feature extractor: images in, one feature map per tap out.
+
+A *tap* is a named place in the network whose map is handed out. Three numbers describe it: how many pixels of the
+image one step in the map is (stride), how many numbers each position holds (channels), and how wide a square of the
+image one of these numbers can see (receptive field).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Tap:
+    """What one feature map is: stride in pixels, channels, receptive field in pixels (side of the square)."""
+
+    stride: int
+    channels: int
+    receptive_field: int
+
+
+def receptive_field(layers: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Receptive field and stride, in pixels, behind a chain of ``(kernel, stride)`` layers.
+
+    The recursion: r = r + (k - 1) * j, then j = j * stride, from r = j = 1, where j is the distance in pixels between
+    two neighbours of the map that the layer reads. (Araujo, Norris, Sim: Computing Receptive Fields of
+    Convolutional Neural Networks, Distill 2019.)
+    """
+    field = jump = 1
+    for kernel, stride in layers:
+        field += (kernel - 1) * jump
+        jump *= stride
+    return field, jump
+
+
+def randomise(module: nn.Module, seed: int) -> None:
+    """Draw every convolution anew from ``seed``: N(0, 2 / fan_in), biases 0; no other random stream is touched.
+
+    He, Zhang, Ren, Sun 2015, arXiv 1502.01852, equation 10: this keeps the size of activations through ReLU layers.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d):
+                fan_in = layer.weight[0].numel()
+                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * (2 / fan_in) ** 0.5)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+
+
+class Backbone(nn.Module):
+    """Frozen network with named taps; subclasses define ``ALL_TAPS``, ``MEAN``, ``STD`` and ``maps``.
+
+    Args:
+        taps: names to hand out, in this order; None means the subclass's default.
+
+    Attributes:
+        name: the network, such as ``"embedded"``.
+        label: the network and its weights in words, for tables: ``"embedded 1f2e3d4c"``, ``"alexnet random seed 0"``.
+        settings: keyword arguments with which ``load`` builds this backbone again.
+        taps: the ``Tap`` of each map that ``forward`` returns, in order.
+    """
+
+    name: str
+    label: str
+    settings: dict
+    ALL_TAPS: dict[str, Tap]
+    DEFAULT_TAPS: tuple[str, ...]
+    MEAN: tuple[float, float, float]
+    STD: tuple[float, float, float]
+    MIN_SIZE = 1
+
+    def __init__(self, taps: Iterable[str] | None = None):
+        super().__init__()
+        names = tuple(self.DEFAULT_TAPS if taps is None else [taps] if isinstance(taps, str) else taps)
+        unknown = [name for name in names if name not in self.ALL_TAPS]
+        if unknown or not names:
+            found = f"has no tap {unknown[0]!r}" if unknown else "was asked for no tap at all"
+            raise ValueError(f"The backbone {self.name!r} {found}. Choose from {', '.join(self.ALL_TAPS)}.")
+        self.taps = {name: self.ALL_TAPS[name] for name in names}
+        self.register_buffer("mean", torch.tensor(self.MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.STD).view(1, 3, 1, 1), persistent=False)
+
+    def maps(self, x: Tensor, last: str) -> dict[str, Tensor]:
+        """Map of every tap up to ``last``, for an image that is already normalised."""
+        raise NotImplementedError
+
+    def freeze(self) -> Backbone:
+        """Switch gradients of the weights off for good, and batch statistics with them; returns itself."""
+        self.to(memory_format=torch.channels_last)  # the order of numbers that convolutions on a CPU like best
+        return self.requires_grad_(False).train(False)
+
+    def train(self, mode: bool = True) -> Backbone:
+        """A frozen backbone has no training mode: this always selects evaluation."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of a batch, in the order of ``taps``: each ``(B, channels, about H/stride, about W/stride)``.
+
+        Args:
+            images: ``(B, 3, H, W)`` float in [0, 1]; the normalisation that the weights expect happens here.
+                Gradients with respect to the images are possible, those of the weights are off.
+
+        Raises:
+            ValueError: the batch has another shape, is too small, or holds integers.
+        """
+        self._check(images)
+        order = list(self.ALL_TAPS)
+        last = max(self.taps, key=order.index)  # nothing behind the deepest tap is computed
+        found = self.maps((images - self.mean) / self.std, last)
+        return tuple(found[name].contiguous() for name in self.taps)
+
+    def _check(self, images: Tensor) -> None:
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"The backbone got images of shape {tuple(images.shape)}. Expected (B, 3, H, W): add the "
+                             "batch axis with images[None], and turn grey images into three equal channels.")
+        if not images.is_floating_point():
+            raise ValueError(f"The backbone got images of type {images.dtype}. Expected floats in [0, 1]: "
+                             "use images.float() / 255.")
+        if min(images.shape[2:]) < self.MIN_SIZE:
+            raise ValueError(f"The backbone {self.name!r} got images of {images.shape[2]} x {images.shape[3]} pixels. "
+                             f"It needs at least {self.MIN_SIZE} pixels on each side: enlarge the images.")
