@@ -20,15 +20,15 @@ def area(weights: np.ndarray, above: np.ndarray, through: np.ndarray, limit: flo
     ``weights``, ``above`` (a) and ``through`` (b) have shape ``(N,)``: one entry per defective item, or per bin.
     """
     above, through = np.asarray(above, np.float64), np.asarray(through, np.float64)
-    width = np.maximum(through - above, np.finfo(float).tiny)
-    cut = np.clip(limit - above, 0.0, None) ** 2 / (2 * width)
-    earned = np.where(through <= limit, limit - (above + through) / 2, cut)  # (N,)
+    earned = np.where(above < limit, limit - (above + through) / 2, 0.0)  # (N,)
+    cut = (above < limit) & (through > limit)  # ties that straddle the limit
+    earned[cut] = (limit - above[cut]) ** 2 / (2 * (through[cut] - above[cut]))
     return float(np.dot(weights, earned) / limit)
 
 
 def false_positive_shares(defective: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each defective score ``(N,)`` the shares (a, b) of the normal scores ``(M,)`` above it, and at or above it."""
-    ordered = np.sort(normal)
-    above = 1.0 - np.searchsorted(ordered, defective, side="right") / len(ordered)
-    through = 1.0 - np.searchsorted(ordered, defective, side="left") / len(ordered)
+    """For each defective score ``(N,)``, the shares of normal scores ``(M,)`` above it (a), and at or above it (b)."""
+    ordered, m = np.sort(normal), len(normal)
+    above = (m - np.searchsorted(ordered, defective, side="right")) / m
+    through = (m - np.searchsorted(ordered, defective, side="left")) / m
     return above, through

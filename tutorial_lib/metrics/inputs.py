@@ -27,6 +27,7 @@ def scores_and_labels(scores, labels) -> tuple[np.ndarray, np.ndarray]:
             f"scores have shape {scores.shape} and labels have shape {labels.shape}; expected one score and one "
             "label per image, both of shape (N,). Flatten them, or check that both come from the same split."
         )
+    scores = scores.astype(np.float64)
     missing = int(np.isnan(scores).sum())
     if missing:
         raise MetricError(
@@ -74,7 +75,7 @@ def one_map(maps: Sequence, index: int) -> np.ndarray:
             f"map {index} holds {int(np.isnan(scores).sum())} NaN pixels; a NaN has no rank. "
             "Look at that image and at the features it produces."
         )
-    return scores
+    return scores if np.issubdtype(scores.dtype, np.floating) else scores.astype(np.float64)
 
 
 def _size(array: np.ndarray) -> str:

@@ -102,7 +102,9 @@ def _equal_count_edges(maps, bins: int) -> np.ndarray:
         _require_both(0, 0)
     ordered = np.sort(np.concatenate(sample))
     places = np.linspace(0, len(ordered) - 1, bins + 1)[1:-1].round().astype(int)
-    return np.unique(ordered[places])
+    edges, times = np.unique(ordered[places], return_counts=True)
+    tied = edges[times > 1]  # a value that fills more than one bin, like 0 after a ReLU, gets a bin of its own
+    return np.union1d(edges, np.nextafter(tied, tied.dtype.type(np.inf)))
 
 
 def _require_both(defective: float, normal: float) -> None:

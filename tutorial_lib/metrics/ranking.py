@@ -30,7 +30,7 @@ def average_precision(scores, labels) -> float:
     scores, labels = scores_and_labels(scores, labels)
     order = np.argsort(-scores, kind="stable")
     found = np.cumsum(labels[order])  # (N,) defects among the k highest scores
-    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
+    last_of_tie = np.append(scores[order][1:] != scores[order][:-1], True)
     found, inspected = found[last_of_tie], np.flatnonzero(last_of_tie) + 1
     gained = np.diff(found, prepend=0) / found[-1]
     return float(np.dot(gained, found / inspected))
