@@ -1,5 +1,23 @@
 """Invertible maths: one small contract (see ``base``), one idea per file. Nothing here knows a paper's detector."""
 
-from tutorial_lib.flows.base import Chain, Flow, Transform, per_sample, standard_normal_log_prob
+from tutorial_lib.flows.actnorm import ActNorm
+from tutorial_lib.flows.base import Chain, Flow, Transform, check_channels, per_sample, standard_normal_log_prob
+from tutorial_lib.flows.clamps import (
+    Atan0636Clamp,
+    Atan0636RawClamp,
+    AtanClamp,
+    NoClamp,
+    SigmoidClamp,
+    TanhClamp,
+)
+from tutorial_lib.flows.coupling import AffineCoupling, TwoSidedCoupling
+from tutorial_lib.flows.mixing import Permutation, Rotation
+from tutorial_lib.flows.reshape import Squeeze
+from tutorial_lib.flows.subnets import conv, dense
+from tutorial_lib.flows.training import maximum_likelihood
+from tutorial_lib.flows.triangular import Invertible1x1, Whitening
 
-__all__ = ["Chain", "Flow", "Transform", "per_sample", "standard_normal_log_prob"]
+__all__ = ["ActNorm", "AffineCoupling", "Atan0636Clamp", "Atan0636RawClamp", "AtanClamp", "Chain", "Flow",
+           "Invertible1x1", "NoClamp", "Permutation", "Rotation", "SigmoidClamp", "Squeeze", "TanhClamp", "Transform",
+           "TwoSidedCoupling", "Whitening", "check_channels", "conv", "dense", "maximum_likelihood", "per_sample",
+           "standard_normal_log_prob"]

@@ -35,8 +35,10 @@ class Chain(Transform):
     def __len__(self) -> int:
         return len(self.transforms)
 
-    def __getitem__(self, index: int) -> Transform:
-        return self.transforms[index]
+    def __getitem__(self, index: int | slice) -> Transform:
+        """One transform, or for a slice the shorter chain (it shares its weights with this one)."""
+        part = self.transforms[index]
+        return Chain(*part) if isinstance(index, slice) else part
 
     def steps(self, x: Tensor, cond: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(x, 0)`` and then, after each transform, the point reached and the log-det summed so far."""
@@ -90,8 +92,12 @@ class Flow(Transform):
     @torch.no_grad()
     def sample(self, n: int, temperature: float = 1.0, cond: Tensor | None = None,
                generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``n`` samples. ``temperature`` is the standard deviation of the latent; 0 gives one point n times."""
-        like = next(self.parameters(), torch.zeros(()))
+        """Draw ``n`` samples. ``temperature`` is the standard deviation of the latent; 0 gives one point n times.
+
+        The latent is drawn on the CPU, so that one ``generator`` gives the same samples on every device.
+        """
+        weights = (w for w in (*self.parameters(), *self.buffers()) if w.is_floating_point())
+        like = next(weights, torch.zeros(()))
         z = torch.randn(n, *self.shape, generator=generator, dtype=like.dtype).to(like.device)
         return self.inverse(temperature * z, cond)[0]
 
@@ -108,3 +114,10 @@ def per_sample(log_det: Tensor, like: Tensor, source: nn.Module) -> Tensor:
         raise ValueError(f"{type(source).__name__} returned a log_det of shape {tuple(log_det.shape)}. Expected "
                          f"({like.shape[0]},): one number per sample, summed over every axis but the first.")
     return log_det
+
+
+def check_channels(x: Tensor, channels: int, source: nn.Module) -> None:
+    """Raise unless ``x`` is (B, C) or (B, C, H, W) with C = ``channels``."""
+    if x.dim() not in (2, 4) or x.shape[1] != channels:
+        raise ValueError(f"{type(source).__name__} received a tensor of shape {tuple(x.shape)}. Expected (B, {channels}) "
+                         f"or (B, {channels}, H, W): it was built for {channels} channels.")
