@@ -1,0 +1,73 @@
+"""Runs a notebook so that its stored outputs are the same on every run, and refuses what would not be."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+CELL_TIMEOUT_S = 600
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET_TEXT = "Run this cell to use the controls."  # tests/nbval_sanitize.cfg turns a live widget's text into this
+MACHINE_PATHS = ("/home/", "/root/", "/tmp/", "/Users/", ":\\Users\\")
+ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
+
+
+class BuildError(Exception):
+    """A source or its run is not fit to be stored; the message says where, why, and what to do."""
+
+
+def kernel_environment(scratch: Path) -> dict[str, str]:
+    """The environment of every stored run and of every test of one: the same hashes, threads and display.
+
+    Progress goes to a throw-away file in ``scratch``. Real photographs are hidden: stored outputs must not need them.
+    """
+    keep = {k: v for k, v in os.environ.items() if k not in ("MTD_DIR", "PYTHONPATH", "PYTHONSTARTUP")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return keep | threads | {
+        "PYTHONHASHSEED": "0",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "TQDM_DISABLE": "1",                       # bars carry timings
+        "FLOW_COURSE_PROGRESS": str(scratch / "progress.json"),
+        "IPYTHONDIR": str(scratch / "ipython"),    # nobody's personal start-up files
+        "JUPYTER_PREFER_ENV_PATH": "1",            # the kernel of this environment, not one of the same name elsewhere
+    }
+
+
+def execute(nb: nbformat.NotebookNode, folder: Path, name: str) -> None:
+    """Run ``nb`` in place in a fresh kernel whose working directory is ``folder``.
+
+    Raises BuildError, naming notebook and cell, when a cell fails or prints what cannot be stored.
+    """
+    metadata = dict(nb.metadata)
+    with tempfile.TemporaryDirectory() as scratch:
+        client = NotebookClient(nb, timeout=CELL_TIMEOUT_S, kernel_name="python3", record_timing=False,
+                                resources={"metadata": {"path": str(folder)}})
+        try:
+            client.execute(env=kernel_environment(Path(scratch)))
+        except Exception as error:
+            raise BuildError(f"{name}: {error}") from None
+    nb.metadata = nbformat.from_dict(metadata)     # drops widget state and the kernel's own description
+    for number, cell in enumerate(nb.cells, 1):
+        for output in cell.get("outputs", ()):
+            settle(output, f"{name}, cell {number}")
+
+
+def settle(output: nbformat.NotebookNode, where: str) -> None:
+    """Replace in ``output`` what differs from run to run by what can be stored; raise BuildError for what cannot."""
+    if output.get("name") == "stderr":
+        raise BuildError(f"{where} writes to stderr: {output.text[:300]!r}. Cure the warning at its cause.")
+    data = output.get("data", {})
+    if WIDGET_VIEW in data:
+        output.data = nbformat.from_dict({"text/plain": WIDGET_TEXT})
+        return
+    for text in (output.get("text", ""), *(v for k, v in data.items() if not k.startswith(("image/png", "image/jpeg")))):
+        for path in (str(Path(__file__).resolve().parents[1]), *MACHINE_PATHS):
+            if path in str(text):
+                raise BuildError(f"{where}: its output contains '{path}', a path of this machine. "
+                                 f"Print a name instead.")
+        if ADDRESS.search(str(text)):
+            raise BuildError(f"{where}: its output contains a memory address, which differs from run to run. "
+                             f"End the cell with something that prints well.")
