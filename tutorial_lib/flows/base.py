@@ -119,5 +119,5 @@ def per_sample(log_det: Tensor, like: Tensor, source: nn.Module) -> Tensor:
 def check_channels(x: Tensor, channels: int, source: nn.Module) -> None:
     """Raise unless ``x`` is (B, C) or (B, C, H, W) with C = ``channels``."""
     if x.dim() not in (2, 4) or x.shape[1] != channels:
-        raise ValueError(f"{type(source).__name__} received a tensor of shape {tuple(x.shape)}. Expected (B, {channels}) "
-                         f"or (B, {channels}, H, W): it was built for {channels} channels.")
+        raise ValueError(f"{type(source).__name__} received a tensor of shape {tuple(x.shape)}. "
+                         f"Expected (B, {channels}) or (B, {channels}, H, W): it was built for {channels} channels.")

@@ -53,7 +53,7 @@ class Atan0636Clamp:
 
 @dataclass(frozen=True)
 class Atan0636RawClamp:
-    """c(s) = 0.636 alpha atan(s). Coupling blocks of FrEIA from 2021 on: alpha times steeper at 0 than the one above."""
+    """c(s) = 0.636 alpha atan(s). Coupling blocks of FrEIA 0.2: alpha times steeper at 0 than the form above."""
 
     alpha: float
 

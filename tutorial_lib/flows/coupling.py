@@ -35,7 +35,7 @@ class _ScaleShift(nn.Module):
         expected = (x.shape[0], 2 * self.c_out, *x.shape[2:])
         if out.shape != expected:        # chunk and broadcasting would hide it
             raise ValueError(f"The subnet returned a tensor of shape {tuple(out.shape)}. Expected {expected}: "
-                             f"s and t for {self.c_out} channels. Build it as subnet(c_in, c_out), same height and width.")
+                             f"s and t for {self.c_out} channels. Build it as subnet(c_in, c_out), keeping H and W.")
         s, t = out.chunk(2, dim=1)       # (B, c_out, ...) each
         return self.clamp(s), t
 

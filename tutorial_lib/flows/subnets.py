@@ -1,12 +1,13 @@
 """Networks for the s and t of a coupling layer. They are never inverted, so any network will do.
 
 Each function here returns a *maker*: a callable ``(c_in, c_out) -> nn.Module``. The coupling layer calls it, because
-only the layer knows how many channels pass through and how many numbers it needs back (s and t: twice the changed part).
+only the layer knows how many channels it reads and how many numbers it needs back (s and t: twice the changed part).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from torch import nn
 
@@ -25,7 +26,7 @@ def dense(hidden: int = 64, depth: int = 2, zero_last: bool = False) -> SubnetMa
 
     def make(c_in: int, c_out: int) -> nn.Module:
         widths = [c_in] + [hidden] * depth
-        layers = [layer for a, b in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(a, b), nn.ReLU())]
+        layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
         return nn.Sequential(*layers, _last(nn.Linear(widths[-1], c_out), zero_last))
 
     return make
@@ -48,7 +49,7 @@ def conv(hidden: int = 64, kernel: int = 3, depth: int = 1, zero_last: bool = Fa
 
     def make(c_in: int, c_out: int) -> nn.Module:
         widths = [c_in] + [hidden] * depth
-        layers = [layer for a, b in zip(widths, widths[1:], strict=False)
+        layers = [layer for a, b in pairwise(widths)
                   for layer in (nn.Conv2d(a, b, kernel, padding=kernel // 2), nn.ReLU())]
         return nn.Sequential(*layers, _last(nn.Conv2d(widths[-1], c_out, kernel, padding=kernel // 2), zero_last))
 
