@@ -1,0 +1,41 @@
+"""Show a figure with a caption that everybody can read, and show the source of what a cell calls."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import textwrap
+
+import matplotlib.pyplot as plt
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+
+from tutorial_lib.plots.style import DPI
+
+
+def png(fig: Figure, dpi: int = DPI) -> bytes:
+    """The figure as PNG bytes; the figure is closed, so that no notebook shows it twice."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    plt.close(fig)
+    return buffer.getvalue()
+
+
+def show(fig: Figure, caption: str) -> None:
+    """Display the figure, and below it the caption as text.
+
+    The caption is also the picture's alternative text (used by code hosts and by HTML export; JupyterLab 4.6 ignores
+    it and calls every picture "Image", so the visible caption is what a screen reader gets there). Put the numbers that
+    matter into the caption: text is compared when notebooks are tested, pictures are not.
+    """
+    width = round(96 * fig.get_figwidth())
+    display({"image/png": png(fig), "text/plain": caption}, raw=True,
+            metadata={"image/png": {"alt": caption, "width": width}})
+    display(Markdown(f"*{caption.strip()}*"))
+
+
+def show_source(obj) -> None:
+    """Display the source of a function, method or class as a highlighted block, with the file it stands in."""
+    source = textwrap.dedent(inspect.getsource(obj))
+    module = inspect.getmodule(obj).__name__.replace(".", "/")
+    display(Markdown(f"`{obj.__qualname__}` in `{module}.py`:\n\n```python\n{source.rstrip()}\n```"))
