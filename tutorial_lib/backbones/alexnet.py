@@ -77,9 +77,9 @@ class AlexNet(Backbone):
             why = f"{file} cannot be read" if file.exists() else f"{url} cannot be reached from here"
             raise WeightsUnavailable(
                 f"AlexNet's ImageNet weights are not loaded: {why} ({type(error).__name__}: {error}). Bring the file "
-                f"{file.name} (about 240 MB, from {url}) into the folder {file.parent} by hand and try again. Without it, "
-                "load('embedded') needs no download, and load('alexnet', weights='random') runs with weights that "
-                "were never trained.") from error
+                f"{file.name} (about 240 MB, from {url}) into the folder {file.parent} by hand and try again. "
+                "Without it, load('embedded') needs no download, and load('alexnet', weights='random') runs with "
+                "weights that were never trained.") from error
         wanted = {k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")}
         self.features.load_state_dict(wanted)
         return prefix

@@ -72,7 +72,8 @@ def stages(conv: Conv) -> nn.ModuleDict:
 def fold(network: nn.Module) -> nn.Module:
     """Multiply each batch normalisation into its convolution: w' = w g / sqrt(v + eps), b' = b - m g / sqrt(v + eps).
 
-    g and b are its scale and shift, m and v its running mean and variance. Changes ``network`` in place, which must be in eval mode, and returns it; its outputs stay the same.
+    g and b are its scale and shift, m and v its running mean and variance. Changes ``network``, which must be in
+    eval mode, in place and returns it; its outputs stay the same.
     """
     for name, child in network.named_children():
         if isinstance(child, nn.Sequential) and len(child) == 2 and isinstance(child[1], nn.BatchNorm2d):

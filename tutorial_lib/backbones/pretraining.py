@@ -1,0 +1,104 @@
+"""Training of the embedded backbone: tell the procedural classes apart. Nothing else is ever shown to it.
+
+The classifier reads the mean over positions of every tap, not of the deepest one only, so that each tap is trained
+towards features that mean something by themselves. Pictures are turned, zoomed, blurred and made noisy while training.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import procedural
+from .embedded import Embedded, fold, normed_conv, stages
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the weights: data, budget and optimiser."""
+
+    seed: int = 0
+    per_class: int = 110
+    held_out: int = 10
+    size: int = 64
+    steps: int = 1200
+    batch: int = 64
+    lr: float = 4e-3
+    weight_decay: float = 0.05
+    smoothing: float = 0.05
+
+
+class Classifier(nn.Module):
+    """The stages of the backbone with batch normalisation, and one linear layer on the pooled taps."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.stages = stages(normed_conv)
+        self.head = nn.Linear(sum(Embedded.ALL_TAPS[name].channels for name in Embedded.DEFAULT_TAPS), classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x, pooled = (images - Embedded.MEAN[0]) / Embedded.STD[0], []
+        for name, stage in self.stages.items():
+            x = stage(x)
+            if name in Embedded.DEFAULT_TAPS:
+                pooled.append(x.mean((2, 3)))
+        return self.head(torch.cat(pooled, 1))  # (B, 48 + 96 + 192) -> (B, classes)
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Turn, zoom, mirror, blur, change the contrast and add noise, each image by its own draw; stays in [0, 1]."""
+    n = images.shape[0]
+    draw = lambda low, high, *shape: low + (high - low) * torch.rand(n, *shape, generator=generator)
+    angle, zoom = draw(0, 2 * math.pi), 1.4 ** draw(-1, 1)
+    mirror = draw(0, 1).lt(0.5) * 2.0 - 1
+    cos, sin, nought = zoom * angle.cos(), zoom * angle.sin(), torch.zeros(n)
+    turn = torch.stack([cos, -sin * mirror, nought, sin, cos * mirror, nought], 1).view(n, 2, 3)
+    grid = F.affine_grid(turn, list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="reflect"), 3, 1)
+    images = images + draw(0, 1, 1, 1, 1).square() * (soft - images)
+    images = (images - 0.5) * draw(0.6, 1.3, 1, 1, 1) + 0.5 + draw(-0.15, 0.15, 1, 1, 1)
+    noise = torch.randn(images.shape, generator=generator) * draw(0, 0.1, 1, 1, 1).square() * 6
+    return (images + noise.clamp(-0.5, 0.5)).clamp(0, 1)
+
+
+def pretrain(settings: Settings, progress: Callable[[int, float], None] = lambda step, loss: None) -> tuple[dict, dict]:
+    """Train and fold the backbone; returns its weights and the facts for the model card.
+
+    ``progress`` is called with the step and the loss. The global random state is left as it was found.
+    """
+    start, generator = time.perf_counter(), torch.Generator().manual_seed(settings.seed)
+    images, labels = procedural.pictures(settings.per_class + settings.held_out, settings.size, settings.seed)
+    images, labels = torch.from_numpy(images), torch.from_numpy(labels)
+    held_out = torch.arange(len(labels)) % (settings.per_class + settings.held_out) >= settings.per_class
+    train, test = torch.where(~held_out)[0], torch.where(held_out)[0]
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = Classifier(len(procedural.CLASSES)).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.lr, settings.steps, pct_start=0.2)
+    for step in range(settings.steps):
+        pick = train[torch.randint(len(train), (settings.batch,), generator=generator)]
+        batch = augment(images[pick].float() / 255, generator).contiguous(memory_format=torch.channels_last)
+        loss = F.cross_entropy(network(batch), labels[pick], label_smoothing=settings.smoothing)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        progress(step, loss.item())
+
+    network.eval()
+    with torch.no_grad():
+        right = [network(images[i].float() / 255).argmax(1) == labels[i] for i in test.split(256)]
+    card = {"trained_on": f"{len(train)} procedural images of {len(procedural.CLASSES)} formula classes",
+            "held_out_accuracy": round(torch.cat(right).float().mean().item(), 4), "held_out_images": len(test),
+            "minutes": round((time.perf_counter() - start) / 60, 1), "torch": torch.__version__,
+            "threads": torch.get_num_threads(), "settings": asdict(settings)}
+    return fold(network.stages).state_dict(), card
