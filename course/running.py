@@ -63,7 +63,8 @@ def settle(output: nbformat.NotebookNode, where: str) -> None:
     if WIDGET_VIEW in data:
         output.data = nbformat.from_dict({"text/plain": WIDGET_TEXT})
         return
-    for text in (output.get("text", ""), *(v for k, v in data.items() if not k.startswith(("image/png", "image/jpeg")))):
+    readable = [v for kind, v in data.items() if kind not in ("image/png", "image/jpeg")]  # base64 may spell anything
+    for text in (output.get("text", ""), *readable):
         for path in (str(Path(__file__).resolve().parents[1]), *MACHINE_PATHS):
             if path in str(text):
                 raise BuildError(f"{where}: its output contains '{path}', a path of this machine. "
