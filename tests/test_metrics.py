@@ -157,7 +157,7 @@ def test_tensors_lists_and_integer_labels_give_the_same_numbers():
     expected = metrics.auroc(scores, labels)
     assert metrics.auroc(torch.tensor(scores, requires_grad=True), torch.tensor(labels)) == expected
     assert metrics.auroc(scores.tolist(), labels.astype(int).tolist()) == expected
-    unsigned = np.array([3, 1, 2], np.uint8)  # -scores would wrap around
+    unsigned = np.array([3, 0, 2], np.uint8)  # negated as they are, 0 would come first
     assert metrics.average_precision(unsigned, [1, 0, 0]) == 1.0
 
 
