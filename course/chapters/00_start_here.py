@@ -1,0 +1,361 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: notebooks///ipynb,course/chapters///py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Start here
+#
+# A camera looks at a thousand parts a day. Nearly all are good. A few are scratched, cracked, stained, or wrong in a way
+# that nobody has seen before. You cannot collect every kind of damage in advance. You can collect good parts.
+#
+# **Can a program that has only ever seen good parts point at the scratch?**
+#
+# This course answers yes, builds the program with you, and says when the answer is no. The tool is a *normalizing flow*:
+# a network that can be run backwards exactly, and that can tell how likely its input is.
+#
+# **After this chapter you can**
+# - say what the course ends with, and run that end yourself;
+# - read what your machine can and cannot do;
+# - choose your way through the chapters, and the minutes it takes;
+# - start an exercise, read its verdict, and ask for a hint.
+#
+# *Prerequisites: none. Reading 25 minutes, running about 30 seconds.* Press **Shift + Enter** to run a cell.
+
+# %%
+import tutorial_lib  # first: it makes a mismatched torchvision importable
+import torch
+
+from tutorial_lib import backbones, detectors, metrics, plots
+from tutorial_lib.data import factory
+
+plots.style.use()
+torch.manual_seed(0)
+print(f"tutorial_lib {tutorial_lib.__version__} is ready.")
+
+# %% [markdown]
+# ## 1 · The destination, in thirty seconds
+#
+# The course carries its own *defect factory*. It draws parts from a seed, and it can damage them. Below are four good
+# washers. They differ in position, angle, light and noise, as real photographs do.
+
+# %%
+good = factory.normal("washer", 100, size=128, seed=0)  # (100, 3, 128, 128), values 0 to 1
+fig = plots.gallery.strip(good[:4], titles=["good"] * 4)
+plots.show(fig, f"Four of {len(good)} good washers, each {good.shape[-1]} × {good.shape[-2]} pixels. "
+                "Position, angle, light and noise vary; the part does not.")
+
+# %% [markdown]
+# **Predict.** You will now train a detector to find scratches. How many pictures of *scratched* washers does it need?
+# Commit to a number, then open the answer.
+#
+# <details><summary>Answer</summary>
+#
+# None. The next cell trains on the hundred good washers alone. The detector learns what good looks like. A scratch is
+# whatever does not fit. That is also why it can find damage that nobody listed.
+# </details>
+
+# %%
+detector = detectors.create("differnet", seed=0)  # its small setting, made for two processor cores
+history = detector.fit(good)
+print(f"trained on {len(good)} good images: {detector.parameters_count():,} parameters in the flow")
+
+# %% [markdown]
+# The flow has never seen a scratch. Here is one, and a good washer that the flow has not seen either. The lower row is
+# the detector's *anomaly map*: bright where a small change of the pixel would change the score most.
+
+# %%
+scratched, mask = factory.defective("washer", "scratch", 1, size=128, severity=0.9, seed=5)
+fresh = factory.normal("washer", 1, size=128, seed=99)
+pair = torch.cat([fresh, scratched])  # (2, 3, 128, 128)
+maps, scores = detector.anomaly_map(pair), detector.score(pair)
+inside = metrics.pixel_auroc(maps[1:], mask)
+fig = plots.gallery.strip(pair, maps=maps, masks=[torch.zeros_like(mask[0]), mask[0]],
+                          titles=[f"good: score {scores[0]:.2f}", f"scratched: score {scores[1]:.2f}"])
+plots.show(fig, f"A good washer (score {scores[0]:.2f}) and a scratched one (score {scores[1]:.2f}), with their maps. "
+                f"The orange line is the true mask. A pixel inside it outranks one outside with probability {inside:.2f}.")
+
+# %% [markdown]
+# Read the two numbers in the titles. A *score* is one number for a whole image; higher means less like the good ones.
+# The map says where to look. Both came from a model of good washers only.
+#
+# You will build every part of this: the flow in chapter 05, the detector around it in chapter 08. You will also meet a
+# rival without any network training, a plain Gaussian, and see that it is hard to beat. This course prints such results
+# instead of hiding them.
+
+# %% [markdown]
+# ## 2 · A score is not yet a decision
+#
+# Someone must draw a line: above it, the part goes to the bin. Forty good and forty damaged washers, none of them used
+# in training, get a score below.
+
+# %%
+test_good = factory.normal("washer", 40, size=128, seed=1)
+kinds = factory.DEFECTS["washer"]
+test_bad = torch.cat([factory.defective("washer", kind, 8, size=128, severity=0.7, seed=2)[0] for kind in kinds])[:40]
+scores_good, scores_bad = detector.score(test_good), detector.score(test_bad)
+labels = torch.cat([torch.zeros(len(scores_good)), torch.ones(len(scores_bad))]).bool()
+auroc = metrics.auroc(torch.cat([scores_good, scores_bad]), labels)
+print(f"image AUROC {auroc:.2f}: the chance that a damaged washer scores higher than a good one")
+
+# %% [markdown]
+# **Touch it: where would you draw the line?** Move the slider. A line far to the left bins good parts. A line far to the
+# right lets damage through. Write down your line; chapter 01 will come back to it.
+
+# %% tags=["nbval-ignore-output"]
+from tutorial_lib.widgets import threshold
+
+threshold.widget(scores_good, scores_bad)
+
+# %% [markdown]
+# No kernel, or on paper? These are three deciding positions of the same line.
+
+# %%
+fig, sentence = threshold.strip(scores_good, scores_bad)
+plots.show(fig, sentence)
+
+# %% [markdown]
+# No position is right for everybody. A missed crack in a brake disc and a wasted washer do not cost the same. Note also
+# what you just did: you looked at the *damaged* parts to draw the line. In a factory you have none. Chapter 01 draws it
+# from good parts alone.
+
+# %% [markdown]
+# ## 3 · Break it
+#
+# A detector that finds a deep scratch says nothing about a faint one. **Predict:** the severity of the scratch falls
+# from 1.0 to 0.1. At which severity does the score sink below the line that lets 95 % of good washers pass?
+
+# %%
+line = scores_good.quantile(0.95)
+for severity in (1.0, 0.7, 0.4, 0.2, 0.1):
+    images, _ = factory.defective("washer", "scratch", 20, size=128, severity=severity, seed=7)
+    found = (detector.score(images) > line).float().mean()
+    print(f"severity {severity:.1f}: {found:4.0%} of 20 scratches above the line at {line:.2f}")
+
+# %% [markdown]
+# The share of found scratches falls with their severity, and it does not start at 100 %. Five in a hundred good washers
+# lie above the line too, so a share near 5 % means: not found at all. Why this small detector misses so many, and which
+# method misses fewer, is the subject of chapters 07 to 13.
+
+# %% [markdown]
+# ## 4 · What can this machine do?
+#
+# The doctor looks at versions, processor threads, memory, a GPU if there is one, the stored weights, and speed. It says
+# in words what follows. Its lines differ from machine to machine.
+
+# %% tags=["nbval-ignore-output"]
+from tutorial_lib.cli import doctor
+
+for line_of_report in doctor.report():
+    print(line_of_report)
+
+# %% [markdown]
+# The same report comes from a terminal: `python -m tutorial_lib doctor`. With a folder behind it, the doctor also looks
+# into your photographs: `python -m tutorial_lib doctor PATH`.
+
+# %% [markdown]
+# ## 5 · How an exercise works
+#
+# Chapters from 01 to 12 have six exercises each, in `exercises/`, and worked answers in `solutions/`. You fill in a
+# function. A check then tests a **law** instead of comparing your output with one stored answer: undo it and you must be
+# back; add up the density and you must get 1. When a law breaks, the verdict names it, says where, and what the likely
+# cause is.
+#
+# Try it on an exercise of chapter 05. Do not worry about its meaning yet. First an empty answer:
+
+# %%
+from tutorial_lib import checks
+
+
+def nll(z, log_det):  # z: (B, d) latents, log_det: (B,)
+    raise NotImplementedError("your code here")
+
+
+checks.ch05.check("nll", nll)
+
+
+# %% [markdown]
+# Now a plausible answer with a mistake that many people make. Read the verdict.
+
+# %%
+def nll_with_a_slip(z, log_det):
+    d = z.shape[1]
+    log_base = -0.5 * (z.square().sum(1) + d * torch.log(torch.tensor(2 * torch.pi)))
+    return -(log_base - log_det).mean()
+
+
+checks.ch05.check("nll", nll_with_a_slip)
+
+# %% [markdown]
+# Stuck? Each call of `hint` gives one more hint. The answer is never shown unasked; it stands in `solutions/`.
+
+# %%
+checks.ch05.hint("nll")
+
+# %% [markdown]
+# Checks run your code in your own notebook, with your rights. Run only code that you trust, as always.
+#
+# What you have solved is kept in the file `progress.json` in the project's folder, without any name:
+
+# %%
+print(checks.progress.summary())
+
+# %% [markdown]
+# ## 6 · Are you ready? Eight questions
+#
+# Answer each in your head within half a minute, then open it. Count the right ones.
+#
+# 1. What is the slope of x² at x = 3? <details><summary>Answer</summary>6. The derivative is 2x.</details>
+# 2. f(x, y) = x y². What is ∂f/∂y at (2, 3)? <details><summary>Answer</summary>12. Hold x fixed: 2 x y = 2 · 2 · 3.</details>
+# 3. [[1, 2], [0, 3]] times the vector (1, 1)? <details><summary>Answer</summary>(3, 3). Each row times the vector.</details>
+# 4. Write ln(a b) without a product. <details><summary>Answer</summary>ln a + ln b.</details>
+# 5. About how much of a normal distribution lies within one standard deviation of its mean?
+#    <details><summary>Answer</summary>68 %.</details>
+# 6. `x` has shape (8, 3). What shape has `x.mean(0)`? <details><summary>Answer</summary>(3,). Axis 0, the one of length 8, is averaged away.</details>
+# 7. `a` has shape (8, 3), `b` has shape (3,). What shape has `a - b`? <details><summary>Answer</summary>(8, 3). `b` is subtracted from every row.</details>
+# 8. What does `requires_grad=True` ask torch to do? <details><summary>Answer</summary>Record what is computed from this tensor, so that derivatives with respect to it can be had.</details>
+#
+# **Seven or eight right:** start at 02, or at 05 if you know determinants and the change of variables. **Four to six:**
+# start at 01 and take every tool card on the way. **Fewer:** read an introduction to derivatives and to torch tensors
+# first; the course will still be here.
+
+# %% [markdown]
+# ## 7 · The map
+#
+# An arrow means *needs*. Dark boxes are here now; pale boxes are planned and not yet written.
+
+# %%
+present = plots.course_map.present_chapters()
+fig = plots.course_map.graph(present)
+plots.show(fig, f"What each chapter needs. {len(present)} of {len(plots.course_map.CHAPTERS)} chapters are here now: "
+                f"{', '.join(present)}.")
+
+# %% [markdown]
+# Chapters 13 to 15 can be opened at any time: they fall back on stored results. Chapter 11 does not need chapter 10.
+# For a class, 11 before 10 is the smoother order: one map first, then three maps that talk.
+#
+# **Safe to skip:** the permutation sum beyond 4 × 4 (03), Box–Muller (04), dequantisation (06), any of 09 to 12.
+# **Not safe to skip:** the determinant of a block-triangular matrix (03), which derivative and where it is taken (04),
+# the inverse of a coupling layer (05), convolutional coupling (06), the typical set (07).
+#
+# | way | chapters | time |
+# |---|---|---|
+# | the whole course | 00 to 15, with exercises | about 9 h reading, 12 h exercises |
+# | four class sessions of 90 minutes | 01 to 05 and 07, then 08, then one of 09 to 12 a group, then 13 and 14 | 6 h and homework |
+# | "I know flows" | 00, 01, second half of 07, 08 to 13 | 7 h |
+# | "I only want to look" | 00, the defect lab of 01, the typical set of 07, 14 | 1 h, no exercise |
+#
+# With the chapters that are here today, the walk is 00 → 05 → 08: about two hours, and two more with the exercises.
+# The times are estimates, not measurements.
+
+# %% [markdown]
+# ## 8 · One notation
+#
+# > **Notation box, the same in every chapter**
+# >
+# > | symbol | meaning |
+# > |---|---|
+# > | x | data: a point, a feature vector, an image |
+# > | z | latent: what the flow turns x into |
+# > | f | the flow, from x to z |
+# > | log_det | ln of the absolute determinant of ∂z/∂x, one number per sample, in nats |
+# > | log p(x) = log p(z) + log_det | the one formula of the course |
+# > | (B, C, H, W) | batch, channels, height, width |
+#
+# Two directions are used in the literature, and many sign errors come from mixing them. Here the flow always goes from
+# data to latent.
+
+# %% [markdown]
+# ## 9 · If you come from the survey article
+#
+# Many readers of Chinese arrive from a survey article that introduces the same five detectors, in sections 1 to 4.5.
+# The course follows its order. Some of its statements are loose; these are the changes.
+#
+# | section | chapter | what changes here |
+# |---|---|---|
+# | 1 | 01 | adds how an answer is judged: ranks, regions, prevalence, thresholds |
+# | 2.1 | 02 | rows are outputs, columns inputs; then how to avoid building the matrix |
+# | 2.2 | 03 | τ counts inversions, the sign is (−1)^τ; det ≠ 0 makes a nonlinear map invertible only locally |
+# | 2.3 | 04 | any base density will do, the normal one is a choice; the derivative is taken at z |
+# | 2.4 | 05, 06 | a density is not a probability; a GAN's discriminator estimates a ratio, not p(x) |
+# | 3 | 07 | p(x) measures "normal" only under three conditions: features, typicality, coordinates |
+# | 4.1 | 08 | the flow acts on a feature vector, not on the image; equal views for the baseline too |
+# | 4.2 | 09 | both extract features with a CNN; the difference is one vector per position, and its position code |
+# | 4.3 | 10 | the scales exchange inside the s/t network, and that is why the map stays invertible |
+# | 4.4 | 11 | the news for the flow is 2-D subnets; the choice of backbone is a separate question |
+# | 4.5 | 12 | "without pretraining" depends on the variant and on what is compared |
+
+# %% [markdown]
+# ## 10 · Words
+#
+# One rendering per term, the same in every chapter.
+#
+# | English | 中文 | English | 中文 |
+# |---|---|---|---|
+# | anomaly detection | 异常检测 | latent space | 隐空间 |
+# | anomaly map | 异常图 | likelihood | 似然 |
+# | area under the ROC curve (AUROC) | ROC 曲线下面积 | localisation | 缺陷定位 |
+# | backbone, feature extractor | 特征提取器 | log-likelihood | 对数似然 |
+# | base density | 基分布密度 | mask | 掩码 |
+# | batch normalisation | 批归一化 | maximum likelihood | 最大似然 |
+# | calibration | 校准 | mean, covariance | 均值、协方差 |
+# | change of variables | 变量变换 | negative log-likelihood (NLL) | 负对数似然 |
+# | Cholesky factor | Cholesky 因子 | normalizing flow | 标准化流 |
+# | clamp | 截断函数 | permutation | 置换 |
+# | convolution | 卷积 | pooling | 池化 |
+# | coupling layer | 耦合层 | position code | 位置编码 |
+# | defect | 缺陷 | prevalence | 缺陷率 |
+# | density | 概率密度 | receptive field | 感受野 |
+# | determinant | 行列式 | round trip | 往返重建 |
+# | eigenvalue | 特征值 | sample | 样本 |
+# | feature map | 特征图 | scale and shift (s, t) | 缩放与平移 |
+# | gradient map | 梯度图 | template matching | 模板匹配 |
+# | ground truth | 真实标注 | temperature | 温度 |
+# | inverse | 逆映射 | threshold | 阈值 |
+# | Jacobian matrix | 雅可比矩阵 | typical set | 典型集 |
+# | latent | 隐变量 | whitening | 白化 |
+
+# %% [markdown]
+# ## 11 · Tool cards
+#
+# A tool card is three to five cells in the middle of a chapter: what it is, the number that shows it, why you need it
+# there. Nothing has to be read in advance.
+#
+# | card | chapter | used in |
+# |---|---|---|
+# | covariance, Cholesky factor, whitening, PCA as a rotation | 05 | 07, 08, 11 |
+# | soft clamps: tanh, arctangent, sigmoid | 05 | 08 to 11 |
+# | Adam, learning rate, one bad seed | 05 | 08 to 12 |
+# | logarithms, nats and bits; density depends on the coordinates | 03, 04 (planned) | all |
+# | convolution and receptive field; frozen networks | 06, 07 (planned) | 07 to 12 |
+
+# %% [markdown]
+# ## What you can now say
+#
+# - A defect detector can be trained on good images alone; damage is what does not fit.
+# - A score is one number per image. A map says where. A threshold turns a score into a decision, and it has a price.
+# - The same detector that finds a deep scratch misses a faint one. Any claim needs the setting beside it.
+# - Exercises are checked by laws. A verdict names the law that broke.
+# - One formula runs through the course: log p(x) = log p(z) + log_det.
+#
+# **Formula card.** log p(x) = log p(z) + log_det, with z = f(x).
+#
+# **Check yourself.** A detector has image AUROC 0.90 on washers. What does that say?
+#
+# <details><summary>A. It is right for 90 % of the images.</summary>No. That would be accuracy, and it needs a threshold. AUROC has none.</details>
+# <details><summary>B. A damaged washer outranks a good one with probability 0.90.</summary>Yes. Draw one of each at random; this is how often the damaged one scores higher.</details>
+# <details><summary>C. It finds 90 % of the scratches.</summary>No. That share depends on where you draw the line.</details>
+#
+# **Sources.** Normalizing flows: Dinh and others, NICE (2014, arXiv 1410.8516); Rezende and Mohamed (2015, arXiv
+# 1505.05770). The detector of this page: Rudolph and others, DifferNet (2021, arXiv 2008.12577).
+#
+# **Next.** [05 · Normalizing flows](05_normalizing_flows.ipynb) builds the map that runs both ways.
+# [08 · DifferNet](08_differnet.ipynb) turns it into the detector you have just used.
