@@ -1,0 +1,91 @@
+"""Defects on a surface: scratch, crack, spot, contamination. Severity is the opacity; shape and place stay."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tutorial_lib.data.factory.canvas import disc, stroke
+from tutorial_lib.data.factory.scene import Scene
+
+DIRT = ((0.10, 0.16, 0.42), (0.42, 0.22, 0.08), (0.62, 0.52, 0.10), (0.45, 0.10, 0.12))   # ink, rust, glue, paint
+
+
+def scratch(scene: Scene, rng: np.random.Generator, severity: float) -> None:
+    """A bright, slightly bent groove that tapers at both ends, with a dark bank beside it."""
+    place = _place(scene, rng)
+    length, sag = rng.uniform(0.36, 0.60), rng.normal(0, 0.06)
+    t = np.linspace(-1, 1, 13)
+    path = np.stack([t * length / 2, sag * (1 - t**2)], 1).astype(np.float32)
+    width = (rng.uniform(0.010, 0.014) * np.sqrt(1.02 - t**2)).astype(np.float32)
+    half = (length / 2 + 0.05, abs(sag) + 0.06)
+    groove = stroke(path, width)
+    bank = stroke(path + np.float32([0, 0.014]), width * 0.9)
+    place.paint(bank, half, lambda under, u, v, d: 0.45 * under, severity)
+    place.paint(groove, half, lambda under, u, v, d: 0.35 * under + 0.58, severity)
+
+
+def crack(scene: Scene, rng: np.random.Generator, severity: float) -> None:
+    """A dark jagged line that wanders, narrows and forks once or twice."""
+    place = _place(scene, rng)
+    count = 11
+    trunk = _walk(rng, count, rng.uniform(0.040, 0.052), 0.0)
+    trunk -= trunk.mean(0)
+    lines = [(trunk, np.linspace(0.015, 0.005, count))]
+    for _ in range(2):
+        start = int(rng.integers(3, 8))
+        branch = _walk(rng, 6, 0.036, rng.choice((-1, 1)) * rng.uniform(0.5, 1.0)) + trunk[start]
+        lines.append((branch, np.linspace(0.009, 0.003, 6)))
+    shapes = [stroke(path.astype(np.float32), width.astype(np.float32)) for path, width in lines]
+    place.paint(lambda u, v: np.minimum.reduce([shape(u, v) for shape in shapes]), (0.40, 0.40),
+                lambda under, u, v, d: 0.14 * under, severity)
+
+
+def spot(scene: Scene, rng: np.random.Generator, severity: float) -> None:
+    """A round dark stain, darker along its rim, as a dried drop is."""
+    place = _place(scene, rng)
+    radius = rng.uniform(0.070, 0.105)
+    lobes = rng.normal(0, 0.05, 4)
+
+    def outline(u, v):
+        around = np.arctan2(v, u)
+        return np.hypot(u, v) - radius * (1 + sum(lobes[k] * np.cos((k + 2) * around + k) for k in range(4)))
+
+    def stain(under, u, v, d):
+        rim = np.exp(-(d / (0.18 * radius) + 0.8) ** 2)
+        return under * (0.50 - 0.22 * rim)[..., None]
+
+    place.paint(outline, (1.5 * radius, 1.5 * radius), stain, severity, soft=0.02)
+
+
+def contamination(scene: Scene, rng: np.random.Generator, severity: float) -> None:
+    """Foreign matter: a few drops that have run together, of a colour that does not belong, with a glint."""
+    place = _place(scene, rng)
+    ink = np.array(DIRT[int(rng.integers(len(DIRT)))], np.float32)
+    drops = [(rng.normal(0, 0.055), rng.normal(0, 0.055), rng.uniform(0.035, 0.075)) for _ in range(4)]
+
+    def blob(u, v):
+        reach = sum(np.exp(-((u - a) ** 2 + (v - b) ** 2) / (r * r)) for a, b, r in drops)
+        return (0.62 - reach) * 0.06                 # level set of a sum of bumps; slope about 1 / 0.06 at its edge
+
+    def paint(under, u, v, d):
+        depth = np.clip(-d / 0.05, 0, 1)
+        return ink * (0.55 + 0.5 * depth)[..., None] + 0.12 * under
+
+    place.paint(blob, (0.30, 0.30), paint, severity)
+    a, b, r = drops[0]
+    place.at(a - 0.3 * r, b - 0.3 * r).paint(disc(0.22 * r), (r, r), (0.85, 0.86, 0.88), 0.7 * severity, soft=0.02)
+
+
+def _place(scene: Scene, rng: np.random.Generator):
+    u, v = scene.place(rng)
+    return scene.canvas().at(u, v, rng.uniform(0, 2 * np.pi))
+
+
+def _walk(rng: np.random.Generator, count: int, step: float, heading: float) -> np.ndarray:
+    """Points (count, 2) of a walk whose direction drifts and jitters."""
+    angle = heading + np.cumsum(rng.normal(0, 0.22, count)) + rng.normal(0, 0.35, count)
+    path = step * np.cumsum(np.stack([np.cos(angle), np.sin(angle)], 1), 0)
+    return path - path[0]
+
+
+SURFACE = {"scratch": scratch, "crack": crack, "spot": spot, "contamination": contamination}

@@ -1,0 +1,55 @@
+"""What can be wrong with the part itself: something missing, or something in the wrong place.
+
+Severity is how much: the share that broke off, or how far it is out of place; at 0 nothing is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tutorial_lib.data.factory.canvas import Canvas
+
+
+class Fault:
+    """A fault of a part, drawn once so that severity changes its amount and nothing else."""
+
+    def __init__(self, rng: np.random.Generator, kind: str, severity: float, removable: tuple[str, ...] = ("",)):
+        self.kind, self.severity = kind, severity
+        self.part = removable[int(rng.integers(len(removable)))]
+        self.angle = rng.uniform(0, 2 * math.pi)
+        self.turn = rng.choice((-1, 1)) * rng.uniform(0.35, 0.75)
+        self.jags = rng.standard_normal(24)
+
+    def hole(self) -> tuple[float, float]:
+        """Washer: where the hole's centre is."""
+        if self.kind != "misplaced":
+            return 0.0, 0.0
+        reach = 0.10 * self.severity
+        return reach * math.cos(self.angle), reach * math.sin(self.angle)
+
+    def bite(self, u: np.ndarray, v: np.ndarray, edge: np.ndarray, rim: float) -> np.ndarray:
+        """Washer: the distance to the nearest rim after a piece has broken out of the outer one."""
+        if self.kind != "missing":
+            return edge
+        du, dv = u - rim * math.cos(self.angle), v - rim * math.sin(self.angle)
+        around = np.arctan2(dv, du)
+        jag = sum(self.jags[k] * np.cos((k + 2) * around + 6.28 * self.jags[k + 12]) / (k + 2) for k in range(6))
+        radius = 0.26 * self.severity * (1 + 0.16 * jag)
+        return np.maximum(edge, radius - np.hypot(du, dv))
+
+    def moved(self, canvas: Canvas, half: tuple[float, float]) -> Canvas:
+        """Board: the canvas on which the part's body is painted: shifted and turned, or cut off at a jagged line."""
+        if self.kind == "misplaced":
+            reach = 0.11 * self.severity
+            return canvas.at(reach * math.cos(self.angle), reach * math.sin(self.angle), self.turn * self.severity)
+        if self.kind != "missing":
+            return canvas
+        u, v = canvas.grid()
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        reach = abs(c) * half[0] + abs(s) * half[1] + 0.05
+        jag = np.interp(c * v - s * u, np.linspace(-0.3, 0.3, 24), self.jags).astype(np.float32)
+        lost = c * u + s * v + 0.012 * jag - reach * (1 - 2 * self.severity)     # > 0: broken off
+        stays = np.clip(0.5 - lost / canvas.pixel, 0, 1)
+        return Canvas(canvas.image, canvas.pose, stays if canvas.cover is None else stays * canvas.cover)
