@@ -55,7 +55,9 @@ fi
 echo "Installing the pinned packages into .venv. The first time takes minutes; later runs skip this."
 extra=
 [ "$want" = dev ] && extra='[dev]'
-.venv/bin/python -m pip install --quiet --progress-bar off -c constraints.txt -e ".$extra" || {
+quiet=--quiet
+[ -t 1 ] && quiet=    # at a terminal pip's own progress is worth seeing
+.venv/bin/python -m pip install $quiet -c constraints.txt -e ".$extra" || {
     echo "Set-up did not finish: pip's last lines say why (no connection, or a full disk, most often)." >&2
     echo "Nothing is lost: run the same command again and it goes on from here." >&2
     exit 1
