@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,28 +29,10 @@ from tutorial_lib.backbones import load as load_backbone
 from . import files
 from .errors import DetectorError, NoMapError
 from .images import Images, Size, batches, count, to_own_size
+from .settings import Settings, device_of, make_settings
+from .thresholds import quantile_threshold
 
 Callback = Callable[[int, float], None]  # (step, loss), after each step
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Every number that decides a result. Stored with a saved detector, so nothing is left to memory.
-
-    Attributes:
-        size: pixels; images are resized to size x size.
-        seed: of everything that this detector draws.
-        batch: images looked at together when scoring; changes memory and speed, not the scores.
-        backbone, weights, backbone_seed, taps: arguments of ``backbones.load``; ``weights=None`` is its default.
-    """
-
-    size: int = 128
-    seed: int = 0
-    batch: int = 16
-    backbone: str | None = "embedded"
-    weights: str | None = None
-    backbone_seed: int = 0
-    taps: tuple[str, ...] | None = None
 
 
 class Detector:
@@ -65,7 +46,7 @@ class Detector:
     def __init__(self, settings: Settings, device: str = "auto", progress: bool = True,
                  backbone: Backbone | None = None):
         self.settings = settings
-        self.device = _device(device)
+        self.device = device_of(device)
         self.progress = progress
         self.history: dict = {}
         self.thresholds: dict = {}
@@ -92,17 +73,8 @@ class Detector:
 
     @classmethod
     def _make(cls, backbone, seed, device, progress, numbers: dict) -> Detector:
-        names = {field.name for field in dataclasses.fields(cls.Settings)}
-        unknown = sorted(set(numbers) - names)
-        if unknown:
-            raise DetectorError(f"{cls.name} has no setting {unknown[0]!r}. It has: {', '.join(sorted(names))}.")
-        ready = None
-        if isinstance(backbone, Backbone):
-            ready, made = backbone, backbone.settings
-            numbers = {"weights": made["weights"], "backbone_seed": made["seed"], "taps": made["taps"]} | numbers
-            backbone = made["name"]
-        numbers = {k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()}
-        return cls(cls.Settings(**{"backbone": backbone, "seed": seed} | numbers), device, progress, ready)
+        settings = make_settings(cls.Settings, cls.name, backbone, {"seed": seed} | numbers)
+        return cls(settings, device, progress, backbone if isinstance(backbone, Backbone) else None)
 
     @property
     def backbone(self) -> Backbone:
@@ -182,15 +154,7 @@ class Detector:
         Use images that were not trained on: those that were score too low, and the threshold with them.
         Returns ``{"threshold", "fpr", "found", "normals", "note"}`` and keeps it as ``thresholds``.
         """
-        if not 0 < fpr < 1:
-            raise DetectorError(f"{self.name}.calibrate got fpr={fpr}. Expected a share between 0 and 1, such as 0.01.")
-        scores = self.score(normals).sort(descending=True).values  # (N,)
-        allowed = math.floor(fpr * len(scores) + 1e-9)  # so many normals may score above the threshold
-        threshold = float(scores[allowed])
-        note = "" if allowed else (f"{len(scores)} normal images cannot show a false-alarm rate of {fpr:g}: the "
-                                   f"threshold is the largest normal score. {math.ceil(1 / fpr)} images are needed.")
-        self.thresholds = {"threshold": threshold, "fpr": fpr, "found": float((scores > threshold).float().mean()),
-                           "normals": len(scores), "note": note}
+        self.thresholds = quantile_threshold(self.score(normals), fpr)
         return self.thresholds
 
     def parameters_count(self) -> int:
@@ -254,13 +218,3 @@ class Detector:
     def __repr__(self) -> str:
         known = "not fitted" if self.state is None else f"fitted on {self.history.get('images', '?')} images"
         return f"{type(self).__name__}({known}, {json.dumps(dataclasses.asdict(self.settings))})"
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise DetectorError(f"The device {name!r} cannot be used here ({str(error).splitlines()[0]}). "
-                            "Use device='cpu' or 'auto'.") from error
