@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+ROOT = Path(__file__).resolve().parents[1]
 CELL_TIMEOUT_S = 600
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_TEXT = "Run this cell to use the controls."  # tests/nbval_sanitize.cfg turns a live widget's text into this
@@ -56,19 +57,25 @@ def execute(nb: nbformat.NotebookNode, folder: Path, name: str) -> None:
 
 
 def settle(output: nbformat.NotebookNode, where: str) -> None:
-    """Replace in ``output`` what differs from run to run by what can be stored; raise BuildError for what cannot."""
-    if output.get("name") == "stderr":
-        raise BuildError(f"{where} writes to stderr: {output.text[:300]!r}. Cure the warning at its cause.")
-    data = output.get("data", {})
-    if WIDGET_VIEW in data:
+    """Replace a live widget in ``output`` by a sentence; raise BuildError for what differs from run to run."""
+    if WIDGET_VIEW in output.get("data", {}):
         output.data = nbformat.from_dict({"text/plain": WIDGET_TEXT})
-        return
+    if reason := unstorable(output):
+        raise BuildError(f"{where} {reason}")
+
+
+def unstorable(output: nbformat.NotebookNode) -> str:
+    """Why ``output`` cannot be stored, as the end of a sentence about its cell; empty when it can."""
+    if output.output_type == "error":
+        return f"ends in an error: {output.ename}."
+    if output.get("name") == "stderr":
+        return f"writes to stderr: {output.text[:300]!r}. Cure the warning at its cause."
+    data = output.get("data", {})
     readable = [v for kind, v in data.items() if kind not in ("image/png", "image/jpeg")]  # base64 may spell anything
-    for text in (output.get("text", ""), *readable):
-        for path in (str(Path(__file__).resolve().parents[1]), *MACHINE_PATHS):
-            if path in str(text):
-                raise BuildError(f"{where}: its output contains '{path}', a path of this machine. "
-                                 f"Print a name instead.")
-        if ADDRESS.search(str(text)):
-            raise BuildError(f"{where}: its output contains a memory address, which differs from run to run. "
-                             f"End the cell with something that prints well.")
+    for text in map(str, (output.get("text", ""), *readable)):
+        for path in (str(ROOT), *MACHINE_PATHS):
+            if path in text:
+                return f"shows '{path}', a path of this machine. Print a name instead."
+        if ADDRESS.search(text):
+            return "shows a memory address, which differs from run to run. End it with something that prints well."
+    return ""

@@ -1,6 +1,7 @@
 """Laws of the builder: the same source gives the same bytes, stale files are named, nothing personal is stored."""
 
 import json
+import textwrap
 from pathlib import Path
 
 import build
@@ -188,18 +189,71 @@ def test_an_unknown_name_is_reported(tmp_path, capsys):
     assert "begins with 77" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("source", "stub"), [
-    ("def f(x):\n    ### BEGIN SOLUTION\n    return x\n    ### END SOLUTION",
-     'def f(x):\n    # TODO: your code here\n    raise NotImplementedError("f: your code here")'),
-    ("class A:\n    def g(self):\n        ### BEGIN SOLUTION\n        return 1\n        ### END SOLUTION\n\n    def h(self):\n"
-     "        return 2",
-     'class A:\n    def g(self):\n        # TODO: your code here\n        raise NotImplementedError("A.g: your code here")'
-     "\n\n    def h(self):\n        return 2"),
-    ("def a():\n    return 1\n\n### BEGIN SOLUTION\nb = 2\n### END SOLUTION\nprint(3)",
-     "def a():\n    return 1\n\n# TODO: your code here\nprint(3)"),
-    ("print(1)", "print(1)"),
-])
-def test_cut(source, stub):
+STUBS = {
+    "function": ("""
+        def f(x):
+            ### BEGIN SOLUTION
+            return x
+            ### END SOLUTION
+        """, """
+        def f(x):
+            # TODO: your code here
+            raise NotImplementedError("f: your code here")
+        """),
+    "method": ("""
+        class A:
+            def g(self):
+                ### BEGIN SOLUTION
+                return 1
+                ### END SOLUTION
+
+            def h(self):
+                return 2
+        """, """
+        class A:
+            def g(self):
+                # TODO: your code here
+                raise NotImplementedError("A.g: your code here")
+
+            def h(self):
+                return 2
+        """),
+    "one line inside a loop": ("""
+        def f(x):
+            for i in x:
+                ### BEGIN SOLUTION
+                y = i
+                ### END SOLUTION
+            return y
+        """, """
+        def f(x):
+            for i in x:
+                # TODO: your code here
+                raise NotImplementedError("f: your code here")
+            return y
+        """),
+    "top level, after a function": ("""
+        def a():
+            return 1
+
+        ### BEGIN SOLUTION
+        b = 2
+        ### END SOLUTION
+        print(3)
+        """, """
+        def a():
+            return 1
+
+        # TODO: your code here
+        print(3)
+        """),
+    "nothing to cut": ("print(1)", "print(1)"),
+}
+
+
+@pytest.mark.parametrize("case", STUBS)
+def test_cut(case):
+    source, stub = (textwrap.dedent(text) for text in STUBS[case])
     assert cutting.cut(source) == stub
 
 
