@@ -13,7 +13,6 @@ lab: setup
 
 test: setup-dev
 	$(PY) -m ruff check .
-	$(PY) course/build.py --check
 	OMP_NUM_THREADS=1 $(PY) -m pytest $(TESTS)
 
 quick: setup-dev
