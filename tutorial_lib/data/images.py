@@ -1,4 +1,4 @@
-"""Files into tensors: one image, one mask, and lazy sequences of both. Whatever is wrong is said with the file's name."""
+"""Files into tensors: one image, one mask, and lazy sequences of both. Every complaint names its file."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ ISLAND_STD = 0.3
 
 
 def two_moons(n: int, seed: int = 0, noise: float = 0.08) -> Tensor:
-    """Two interleaved half circles of radius 1, centred on the origin; ``noise`` is the deviation of each coordinate."""
+    """Two interleaved half circles of radius 1, centred on the origin; ``noise``: deviation of each coordinate."""
     rng = np.random.default_rng(seed)
     angle, lower = np.pi * rng.random(n), rng.random(n) < 0.5
     x = np.where(lower, 0.5 - np.cos(angle), np.cos(angle) - 0.5)
@@ -29,7 +29,7 @@ def two_islands(n: int, seed: int = 0) -> Tensor:
 
 
 def ring(n: int, seed: int = 0, radius: float = 1.5, noise: float = 0.12) -> Tensor:
-    """A circle with a hole: angle uniform, distance from the origin normal around ``radius`` with deviation ``noise``."""
+    """A circle: angle uniform, distance from the origin normal around ``radius`` with deviation ``noise``."""
     rng = np.random.default_rng(seed)
     angle, distance = 2 * np.pi * rng.random(n), radius + noise * rng.standard_normal(n)
     return _tensor(distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1))

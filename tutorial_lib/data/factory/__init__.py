@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib.data.factory.board import REMOVABLE, board
+from tutorial_lib.data.factory.board import board
 from tutorial_lib.data.factory.defects import SURFACE
 from tutorial_lib.data.factory.faults import Fault
+from tutorial_lib.data.factory.layout import REMOVABLE
 from tutorial_lib.data.factory.scene import Camera
 from tutorial_lib.data.factory.textures import carpet, metal
 from tutorial_lib.data.factory.washer import washer

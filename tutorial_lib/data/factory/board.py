@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tutorial_lib.data.factory import parts
-from tutorial_lib.data.factory.canvas import Canvas, Pose, annulus, box, disc, noise, row_of, stroke
+from tutorial_lib.data.factory.canvas import Canvas, Pose, annulus, box, coverage, disc, noise, row_of, stroke
+from tutorial_lib.data.factory.layout import HOLES, LAYOUT, TRACES, VIAS
 from tutorial_lib.data.factory.scene import Scene
 
 HALF = 0.80
@@ -16,51 +16,21 @@ GOLD = np.array([0.80, 0.66, 0.34], np.float32)
 HOLE = np.array([0.10, 0.10, 0.10], np.float32)
 INK = np.array([0.82, 0.85, 0.82], np.float32)
 
-# name, u, v, angle (quarter turns), drawing
-LAYOUT = (
-    ("U1", -0.10, -0.06, 0, parts.quad), ("U2", 0.46, -0.38, 0, parts.dual), ("U3", -0.54, 0.36, 1, parts.dual),
-    ("C1", 0.52, 0.14, 0, parts.can), ("C2", 0.40, 0.44, 0, parts.can), ("Y1", -0.50, -0.42, 0, parts.crystal),
-    ("L1", 0.02, 0.42, 0, parts.coil),
-    ("R1", -0.56, -0.12, 1, parts.resistor), ("R2", -0.46, -0.12, 1, parts.resistor),
-    ("R3", 0.20, -0.46, 0, parts.resistor), ("R4", 0.20, -0.36, 0, parts.resistor),
-    ("R5", -0.20, 0.50, 1, parts.resistor), ("C3", -0.11, -0.42, 0, parts.capacitor),
-    ("C4", 0.28, 0.12, 1, parts.capacitor), ("C5", 0.28, -0.10, 1, parts.capacitor),
-    ("C6", -0.24, 0.28, 0, parts.capacitor), ("D1", 0.66, -0.08, 1, parts.diode), ("D2", 0.66, 0.50, 1, parts.diode),
-)
-REMOVABLE = ("U2", "U3", "C1", "C2", "Y1", "L1")      # large enough for a missing or a misplaced part to count
-
-TRACES = (
-    ((-0.36, 0.05), (-0.46, 0.05), (-0.52, 0.11), (-0.52, 0.28)), ((-0.36, 0.10), (-0.42, 0.10), (-0.47, 0.15), (-0.47, 0.28)),
-    ((-0.36, -0.16), (-0.40, -0.16), (-0.50, -0.26), (-0.50, -0.36)), ((-0.30, -0.30), (-0.30, -0.38), (-0.40, -0.42)),
-    ((0.16, -0.16), (0.24, -0.16), (0.30, -0.22), (0.30, -0.30), (0.34, -0.34)), ((0.16, -0.20), (0.20, -0.20), (0.26, -0.26)),
-    ((0.16, 0.00), (0.36, 0.00), (0.44, 0.08)), ((0.16, 0.05), (0.22, 0.05), (0.28, 0.06)), ((0.16, 0.09), (0.22, 0.15), (0.28, 0.17)),
-    ((-0.16, 0.20), (-0.16, 0.28)), ((-0.06, 0.20), (-0.06, 0.32), (-0.02, 0.36)), ((0.00, 0.20), (0.00, 0.28), (0.06, 0.34)),
-    ((-0.10, -0.32), (-0.10, -0.38)), ((-0.02, -0.32), (-0.02, -0.48), (0.06, -0.56)), ((0.04, -0.32), (0.04, -0.42), (0.14, -0.46)),
-    ((0.56, -0.52), (0.56, -0.60), (0.50, -0.66)), ((0.62, -0.18), (0.62, -0.28)), ((0.66, 0.00), (0.66, 0.10), (0.62, 0.14)),
-    ((-0.56, 0.48), (-0.56, 0.58), (-0.48, 0.66)), ((-0.50, 0.48), (-0.50, 0.56), (-0.40, 0.66)), ((-0.44, 0.48), (-0.44, 0.54), (-0.32, 0.66)),
-    ((-0.20, 0.58), (-0.20, 0.66)), ((0.02, 0.52), (0.02, 0.60), (0.08, 0.66)), ((0.40, 0.56), (0.40, 0.60), (0.34, 0.66)),
-    ((-0.68, 0.30), (-0.68, -0.30), (-0.60, -0.38)), ((-0.40, -0.60), (-0.30, -0.50), (-0.20, -0.50)),
-)
-VIAS = ((-0.30, -0.50), (-0.68, 0.30), (0.26, -0.26), (-0.36, -0.24), (0.30, 0.30), (0.16, 0.28), (-0.36, 0.20),
-        (-0.02, -0.52), (0.62, -0.20), (-0.30, 0.42), (0.20, 0.56), (0.70, 0.30), (-0.66, -0.50), (0.36, -0.60))
-HOLES = ((-0.70, -0.70), (0.70, -0.70), (-0.70, 0.70), (0.70, 0.70))
-
 
 def board(rng: np.random.Generator, size: int, fault=None) -> Scene:
     """Faults of the part itself: ``missing`` = a component broken off, ``misplaced`` = one shifted and turned."""
-    pose = Pose(*rng.normal(0, 0.025, 2), angle=rng.normal(0, 0.035), scale=rng.normal(1, 0.012))
+    pose = Pose(*rng.normal(0, 0.011, 2), angle=rng.normal(0, 0.013), scale=rng.normal(1, 0.006))
     lamp = rng.normal(-2.2, 0.25)
     slack = rng.normal(0, 1, (len(LAYOUT), 3))                      # what the placing machine is allowed
     image = TABLE + (0.012 * noise(rng, size, 60) + 0.015 * noise(rng, size, 4))[..., None]
     weave, cloud = noise(rng, size, 110), noise(rng, size, 5)
     canvas = Canvas(image.astype(np.float32), pose)
-    toward = -lamp - np.pi - pose.angle
     edge = box(HALF, HALF, 0.05)
     drop = (0.03 * np.cos(lamp + np.pi - pose.angle), 0.03 * np.sin(lamp + np.pi - pose.angle))
     canvas.at(*drop).paint(edge, (HALF, HALF), (0.20, 0.20, 0.22), strength=0.7, soft=0.07)
     laminate = MASK * (1 + 0.06 * cloud + 0.05 * weave)[..., None]
     u, v = canvas.grid()
-    cover = np.clip(0.5 - edge(u, v) / canvas.pixel, 0, 1)
+    cover = coverage(edge(u, v), canvas.pixel)
     canvas.image += cover[..., None] * (laminate - canvas.image)
     bare_board(canvas)
     for (name, u0, v0, turn, draw), (du, dv, da) in zip(LAYOUT, slack, strict=True):
@@ -72,10 +42,9 @@ def board(rng: np.random.Generator, size: int, fault=None) -> Scene:
 def bare_board(canvas: Canvas) -> None:
     """Copper, holes, contacts and print, before anything is placed."""
     for points in TRACES:
-        middle = (np.max(points, 0) + np.min(points, 0)) / 2
-        half = (np.max(points, 0) - np.min(points, 0)) / 2 + 0.02
-        path = (np.array(points) - middle).astype(np.float32)
-        canvas.at(*middle).paint(stroke(path, np.full(len(path), 0.0085)), half, COPPER)
+        low, high = np.min(points, 0), np.max(points, 0)
+        path = (np.array(points) - (low + high) / 2).astype(np.float32)
+        canvas.at(*(low + high) / 2).paint(stroke(path, np.full(len(path), 0.0085)), (high - low) / 2 + 0.01, COPPER)
     for u, v in VIAS:
         via = canvas.at(u, v)
         via.paint(disc(0.022), (0.022, 0.022), GOLD * 0.85)

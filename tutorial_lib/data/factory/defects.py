@@ -9,6 +9,8 @@ from tutorial_lib.data.factory.scene import Scene
 
 DIRT = ((0.10, 0.16, 0.42), (0.42, 0.22, 0.08), (0.62, 0.52, 0.10), (0.45, 0.10, 0.12))   # ink, rust, glue, paint
 
+STAIN = np.array([0.55, 0.50, 0.42], np.float32)      # what the drop leaves behind: shows on black, too
+
 
 def scratch(scene: Scene, rng: np.random.Generator, severity: float) -> None:
     """A bright, slightly bent groove that tapers at both ends, with a dark bank beside it."""
@@ -25,7 +27,7 @@ def scratch(scene: Scene, rng: np.random.Generator, severity: float) -> None:
 
 
 def crack(scene: Scene, rng: np.random.Generator, severity: float) -> None:
-    """A dark jagged line that wanders, narrows and forks once or twice."""
+    """A dark jagged line that wanders, narrows and forks; its broken edges catch a little light."""
     place = _place(scene, rng)
     count = 11
     trunk = _walk(rng, count, rng.uniform(0.040, 0.052), 0.0)
@@ -36,23 +38,29 @@ def crack(scene: Scene, rng: np.random.Generator, severity: float) -> None:
         branch = _walk(rng, 6, 0.036, rng.choice((-1, 1)) * rng.uniform(0.5, 1.0)) + trunk[start]
         lines.append((branch, np.linspace(0.009, 0.003, 6)))
     shapes = [stroke(path.astype(np.float32), width.astype(np.float32)) for path, width in lines]
-    place.paint(lambda u, v: np.minimum.reduce([shape(u, v) for shape in shapes]), (0.40, 0.40),
-                lambda under, u, v, d: 0.14 * under, severity)
+
+    def distance(u, v):
+        return np.minimum.reduce([shape(u, v) for shape in shapes])
+
+    half = tuple(np.abs(np.concatenate([path for path, _ in lines])).max(0) + 0.03)
+    place.paint(lambda u, v: distance(u, v) - 0.010, half, lambda under, u, v, d: 0.8 * under + 0.16, severity)
+    place.paint(distance, half, lambda under, u, v, d: 0.12 * under, severity)
 
 
 def spot(scene: Scene, rng: np.random.Generator, severity: float) -> None:
     """A round dark stain, darker along its rim, as a dried drop is."""
     place = _place(scene, rng)
     radius = rng.uniform(0.070, 0.105)
-    lobes = rng.normal(0, 0.05, 4)
+    lobes = rng.normal(0, 0.035, (4, 2))
 
     def outline(u, v):
         around = np.arctan2(v, u)
-        return np.hypot(u, v) - radius * (1 + sum(lobes[k] * np.cos((k + 2) * around + k) for k in range(4)))
+        wobble = sum(a * np.cos(k * around) + b * np.sin(k * around) for k, (a, b) in enumerate(lobes, start=2))
+        return np.hypot(u, v) - radius * (1 + wobble)
 
     def stain(under, u, v, d):
         rim = np.exp(-(d / (0.18 * radius) + 0.8) ** 2)
-        return under * (0.50 - 0.22 * rim)[..., None]
+        return under * (0.42 - 0.22 * rim)[..., None] + STAIN * (0.10 + 0.10 * rim)[..., None]
 
     place.paint(outline, (1.5 * radius, 1.5 * radius), stain, severity, soft=0.02)
 

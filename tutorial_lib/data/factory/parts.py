@@ -37,8 +37,8 @@ def block(canvas: Canvas, half, colour, lamp: float, corner: float = 0.008, rim:
 
     canvas.paint(box(*half, corner), half, chamfer)
     top = (half[0] - rim, half[1] - rim)
-    canvas.paint(box(*top, corner), top, lambda under, u, v, d: colour * (1.25 - 0.5 * (u * towards[0] + v * towards[1])
-                                                                          * -1)[..., None])
+    canvas.paint(box(*top, corner), top,
+                 lambda under, u, v, d: colour * (1.25 + 0.5 * (u * towards[0] + v * towards[1]))[..., None])
 
 
 def quad(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
@@ -57,7 +57,8 @@ def dual(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
     """A package with leads on two sides."""
     text(canvas.at(0, -0.215), name, 0.045, INK)
     for side in (-1, 1):
-        canvas.at(side * 0.135, 0, np.pi / 2).paint(row_of(box(0.016, 0.034, 0.004), 7, 0.046), (0.16, 0.035), SOLDER * 0.9)
+        pads = row_of(box(0.016, 0.034, 0.004), 7, 0.046)
+        canvas.at(side * 0.135, 0, np.pi / 2).paint(pads, (0.16, 0.035), SOLDER * 0.9)
     body = fault.moved(canvas, (0.15, 0.17)) if fault else canvas
     shade(body, box(0.10, 0.165, 0.01), (0.10, 0.165), lamp, 0.02)
     for side in (-1, 1):

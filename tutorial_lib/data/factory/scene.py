@@ -38,7 +38,7 @@ class Camera:
         ramp = slope * (np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None])
         vignette = 0.05 * (axis[None, :] ** 2 + axis[:, None] ** 2)
         gain = 1 + rng.normal(0, 0.04) + ramp - vignette + 0.01 * noise(rng, size, 2)
-        tint = 1 + rng.normal(0, 0.010, 3)
+        tint = 1 + rng.normal(0, 0.006, 3)
         self.light = (gain[..., None] * tint).astype(np.float32)
         self.grain = rng.standard_normal((size, size, 3), dtype=np.float32)   # last: its count depends on the size
 

@@ -12,6 +12,7 @@ WARP = np.array([0.66, 0.60, 0.50], np.float32)
 WEFT = np.array([0.36, 0.42, 0.47], np.float32)
 GAP = np.array([0.10, 0.09, 0.08], np.float32)
 STEEL = np.array([0.55, 0.56, 0.58], np.float32)
+STREAKS = ((20, 1, 0.008), (60, 2, 0.016), (140, 3, 0.034), (300, 4, 0.050), (560, 6, 0.050))  # across, along, depth
 
 
 def carpet(rng: np.random.Generator, size: int, fault=None) -> Scene:
@@ -52,9 +53,8 @@ def metal(rng: np.random.Generator, size: int, fault=None) -> Scene:
     canvas = Canvas(image, Pose(angle=rng.normal(0, 0.02)))
     u, v = canvas.grid()
     grain = np.zeros((size, size), np.float32)
-    for cells, length, depth in ((24, 1, 0.012), (70, 2, 0.022), (150, 3, 0.032), (300, 5, 0.030)):
-        layer = noise(rng, size, cells, length)
-        grain += depth * layer
+    for cells, length, depth in STREAKS:
+        grain += depth * noise(rng, size, cells, length)
     shear = np.tan(canvas.pose.angle)
     grain = _shear(grain, shear)
     centre, width = rng.normal(0, 0.35), rng.uniform(0.5, 0.8)

@@ -36,7 +36,7 @@ def washer(rng: np.random.Generator, size: int, fault=None) -> Scene:
 
     gloss = np.cos(angle - lamp - 0.6) ** 2
     groove = np.interp(radius, np.linspace(0, 1, 160), rings).astype(np.float32)
-    light = 0.62 + 0.50 * gloss**3 + groove * (0.045 + 0.06 * gloss) + 0.015 * smear
+    light = 0.58 + 0.62 * gloss**4 + groove * (0.045 + 0.07 * gloss) + 0.015 * smear
     outer_lip = coverage(np.abs(radius - OUTER + BEVEL / 2) - BEVEL / 2, canvas.pixel)
     inner_lip = coverage(np.abs(hole - INNER - BEVEL / 2) - BEVEL / 2, canvas.pixel)
     light += outer_lip * (0.40 * np.cos(angle - lamp) - 0.06) - inner_lip * (0.40 * np.cos(hole_angle - lamp) + 0.06)
