@@ -91,6 +91,9 @@ def cause_of_round_trip(back: Tensor, x: Tensor, z: Tensor, forward: Callable, i
         return "the layers are undone in the same order; the last one done must be the first one undone"
     if x.dim() > 1 and _near(back.sort(1).values, x.sort(1).values, near):
         return "the right values in the wrong order of channels: the inverse of the permutation (argsort of the index)"
+    if _near(back, x, 1e-5):
+        return ("nearly right: digits are lost even in float64, because some scale is very large or small. Clamp the "
+                "log-scale, or solve instead of inverting a matrix")
     wrong = _wrong_channels(back, x, near)
     if len(wrong) < x.shape[1]:
         return ("the other channels come back, these do not: order of subtracting and dividing, sign of s, a clamp "

@@ -60,6 +60,17 @@ def run(function: Callable, x: Tensor, cond: Tensor | None, where: str) -> tuple
     return result[0], result[1]
 
 
+def row_jacobians(z: Tensor, x: Tensor) -> Tensor | None:
+    """dz/dx of each row, (B, D, D), by one backward pass per entry of z; None if autograd sees no way from x to z.
+
+    The sum over the batch before each pass is exact where rows do not influence each other (a law of its own).
+    """
+    if not z.requires_grad:
+        return None
+    rows = [torch.autograd.grad(entry.sum(), x, retain_graph=True, allow_unused=True)[0] for entry in z.flatten(1).T]
+    return torch.stack([torch.zeros_like(x) if r is None else r for r in rows], 1).flatten(2)
+
+
 def _fits(z: Tensor, x: Tensor, where: str) -> None:
     if z.dim() < 1 or len(z) != len(x) or z.numel() != x.numel():
         raise LawBroken("as many values out as in, row by row", where,
