@@ -81,7 +81,8 @@ class Detector:
         """The frozen network, loaded when it is first needed and moved to this detector's device."""
         if self._backbone is None:
             s = self.settings
-            self._backbone = load_backbone(s.backbone, s.weights, s.backbone_seed, s.taps)
+            with torch.inference_mode(False):  # inference tensors could never take part in a gradient map
+                self._backbone = load_backbone(s.backbone, s.weights, s.backbone_seed, s.taps)
         return self._backbone.to(self.device)
 
     @property
@@ -111,7 +112,7 @@ class Detector:
         start = time.perf_counter()
         with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched off
             state, history = self._fit(images, callback, resume)
-        self._become({name: t.detach().contiguous() for name, t in state.items()})
+        self._become(state)
         self.history = {"loss": [], "images": n} | history | {"seconds": time.perf_counter() - start}
         self.thresholds = {}
         return self.history
@@ -190,9 +191,19 @@ class Detector:
     # -- help for subclasses ------------------------------------------------------------------------------------
 
     def _become(self, state: dict[str, Tensor]) -> None:
-        state = {name: t.to(self.device) for name, t in state.items()}
-        self._adopt(state)
+        with torch.inference_mode(False):
+            state = {name: t.detach().to(self.device).clone(memory_format=torch.contiguous_format)
+                     for name, t in state.items()}
+            self._adopt(state)
         self.state = state
+
+    def maps(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """The backbone's feature maps of images ``(B, 3, S, S)``; a sentence where S is too small for it."""
+        need = max(self.backbone.MIN_SIZE, *(tap.stride for tap in self.backbone.taps.values()))
+        if batch.shape[-1] < need:
+            raise DetectorError(f"{self.name}: the backbone '{self.backbone.name}' would see {batch.shape[-1]} pixels "
+                                f"a side, and needs {need}. Use a larger size than {self.settings.size}, or fewer scales.")
+        return self.backbone(batch)
 
     def _need_fit(self, what: str) -> None:
         if self.state is None:

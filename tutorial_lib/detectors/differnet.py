@@ -20,14 +20,16 @@ Where the two differ, the choice made here:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
-from tutorial_lib.flows import Chain, Flow, Permutation, TwoSidedCoupling, Whitening, clamps, dense
+from tutorial_lib.flows import Chain, Flow, NoClamp, Permutation, TwoSidedCoupling, Whitening, clamps, dense
 
 from .covariance import shrunk_whitening
+from .errors import DetectorError
 from .gradient_map import gradient_map
 from .images import square
 from .pooled import CHOICE, ORDER, WEIGHTS, PooledDetector, PooledSettings
@@ -97,7 +99,7 @@ class DifferNet(PooledDetector):
     def build_flow(self, dim: int | None = None) -> Flow:
         """The untrained flow on vectors of ``dim`` entries. Initial weights depend on the seed alone."""
         s, dim = self.settings, self.feature_dim if dim is None else dim
-        clamp = getattr(clamps, s.clamp)(s.alpha)
+        clamp = make_clamp(s.clamp, s.alpha)
         steps = []
         with torch.random.fork_rng(devices=[]):  # linear layers draw from the global stream: give it back unchanged
             torch.manual_seed(int(stream(s.seed, WEIGHTS).initial_seed()))
@@ -176,3 +178,11 @@ class DifferNet(PooledDetector):
         with torch.device("meta"):  # shapes only, no memory
             trained = sum(p.numel() for p in self.build_flow(dim).parameters())
         return trained + (dim + dim * (dim + 1) // 2 if self.settings.whiten else 0)
+
+
+def make_clamp(name: str, alpha: float) -> Callable[[Tensor], Tensor]:
+    """The class ``name`` of ``flows.clamps`` with its bound ``alpha``, if it has one."""
+    known = sorted(n for n in vars(clamps) if n.endswith("Clamp"))
+    if name not in known:
+        raise DetectorError(f"differnet got clamp={name!r}. Expected one of {', '.join(known)}.")
+    return NoClamp() if name == "NoClamp" else getattr(clamps, name)(alpha)

@@ -47,7 +47,7 @@ class Gaussian(base.Detector):
 
     def features(self, batch: Tensor) -> Tensor:
         """Images ``(B, 3, S, S)`` to ``(B, C, h, w)``: all taps at the size of the first, some channels."""
-        maps = self.backbone(batch)
+        maps = self.maps(batch)
         size = maps[0].shape[2:]
         stacked = torch.cat([maps[0]] + [F.interpolate(m, size=size, mode="bilinear") for m in maps[1:]], dim=1)
         return stacked[:, self.channels(stacked.shape[1])]

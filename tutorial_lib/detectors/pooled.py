@@ -53,6 +53,16 @@ class PooledSettings(base.Settings):
     test_views: int = 1
     test_angles: str = "even"
 
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.pooling if kind not in POOLING]
+        if unknown or not self.pooling:
+            raise DetectorError(f"pooling={self.pooling!r}: expected one or more of {', '.join(POOLING)}, as a tuple.")
+        if self.test_angles not in ("even", "random"):
+            raise DetectorError(f"test_angles={self.test_angles!r}: expected 'even' or 'random'.")
+        for name, least in {"scales": 1, "bank": 0, "test_views": 1}.items():
+            if getattr(self, name) < least:
+                raise DetectorError(f"{name}={getattr(self, name)}: expected {least} or more.")
+
 
 class PooledDetector(base.Detector):
     """Base of the methods that see an image as one vector per view. Subclasses give ``_encode`` and ``_terms``."""
@@ -76,7 +86,7 @@ class PooledDetector(base.Detector):
         for k in range(self.settings.scales):
             side = views.shape[-1] // 2**k
             scaled = views if k == 0 else F.interpolate(views, size=(side, side), mode="nearest")
-            vectors.append(pool_concat(self.backbone(scaled), self.settings.pooling))
+            vectors.append(pool_concat(self.maps(scaled), self.settings.pooling))
         return torch.cat(vectors, dim=1)
 
     @property
@@ -131,15 +141,3 @@ class PooledDetector(base.Detector):
 
 
 BANK, TEST, ORDER, CHOICE, WEIGHTS = range(5)  # names of the random streams of one seed
-
-
-def check_pooled(settings: PooledSettings, who: str, smallest: int) -> None:
-    """Raise a sentence for settings that no image could be seen with."""
-    unknown = set(settings.pooling) - set(POOLING)
-    if unknown:
-        raise DetectorError(f"{who} got pooling {unknown.pop()!r}. Expected kinds out of {', '.join(POOLING)}.")
-    if settings.test_angles not in ("even", "random"):
-        raise DetectorError(f"{who} got test_angles={settings.test_angles!r}. Expected 'even' or 'random'.")
-    if settings.size // 2 ** (settings.scales - 1) < smallest:
-        raise DetectorError(f"{who}: the smallest scale has {settings.size // 2 ** (settings.scales - 1)} pixels, the "
-                            f"backbone needs {smallest}. Use a larger size or fewer scales.")
