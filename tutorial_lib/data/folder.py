@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from tutorial_lib.data.images import SUFFIXES, DataError, ImageFiles, MaskFiles
+from tutorial_lib.data.files import ImageFiles, MaskFiles
+from tutorial_lib.data.images import SUFFIXES, DataError
 from tutorial_lib.data.splits import Split
 
 LAYOUT = "train/good, test/good, test/<kind of defect> and, for masks, ground_truth/<kind of defect>"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tutorial_lib.data.images import ImageFiles, MaskFiles
+from tutorial_lib.data.files import ImageFiles, MaskFiles
 
 Images = Tensor | ImageFiles
 Masks = Tensor | MaskFiles | Sequence[Tensor]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tutorial_lib.data.factory.canvas import Canvas, Pose, annulus, box, coverage, disc, noise, row_of, stroke
+from tutorial_lib.data.factory.canvas import Canvas, Pose, noise
 from tutorial_lib.data.factory.layout import HOLES, LAYOUT, TRACES, VIAS
 from tutorial_lib.data.factory.scene import Scene
+from tutorial_lib.data.factory.shapes import annulus, box, coverage, disc, row_of, stroke
 
 HALF = 0.80
 TABLE = np.array([0.60, 0.60, 0.62], np.float32)

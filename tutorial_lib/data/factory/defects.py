@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tutorial_lib.data.factory.canvas import disc, stroke
 from tutorial_lib.data.factory.scene import Scene
+from tutorial_lib.data.factory.shapes import disc, stroke
 
 DIRT = ((0.10, 0.16, 0.42), (0.42, 0.22, 0.08), (0.62, 0.52, 0.10), (0.45, 0.10, 0.12))   # ink, rust, glue, paint
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tutorial_lib.data.factory.canvas import Canvas, annulus, box, disc, row_of
+from tutorial_lib.data.factory.canvas import Canvas
 from tutorial_lib.data.factory.glyphs import text
+from tutorial_lib.data.factory.shapes import annulus, box, disc, row_of
 
 SOLDER = np.array([0.66, 0.67, 0.68], np.float32)
 LEAD = np.array([0.76, 0.77, 0.78], np.float32)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
-from tutorial_lib.data.factory.canvas import Canvas, Pose, annulus, coverage, noise
+from tutorial_lib.data.factory.canvas import Canvas, Pose, noise
 from tutorial_lib.data.factory.scene import Scene
+from tutorial_lib.data.factory.shapes import annulus, coverage
 
 OUTER, INNER, BEVEL = 0.70, 0.34, 0.035
 BRASS = np.array([0.62, 0.58, 0.50], np.float32)
@@ -35,7 +37,8 @@ def washer(rng: np.random.Generator, size: int, fault=None) -> Scene:
         edge = fault.bite(u, v, edge, OUTER)
 
     gloss = np.cos(angle - lamp - 0.6) ** 2
-    groove = np.interp(radius, np.linspace(0, 1, 160), rings).astype(np.float32)
+    fine = ndimage.gaussian_filter1d(rings, 0.45 * canvas.pixel * len(rings))      # no finer than the pixels
+    groove = np.interp(radius, np.linspace(0, 1, len(rings)), fine).astype(np.float32)
     light = 0.58 + 0.62 * gloss**4 + groove * (0.045 + 0.07 * gloss) + 0.015 * smear
     outer_lip = coverage(np.abs(radius - OUTER + BEVEL / 2) - BEVEL / 2, canvas.pixel)
     inner_lip = coverage(np.abs(hole - INNER - BEVEL / 2) - BEVEL / 2, canvas.pixel)
