@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -85,7 +86,9 @@ def fold(network: nn.Module) -> nn.Module:
 
 def _taps() -> dict[str, Tap]:
     layers, taps = [], {}
-    for name, stage in stages(folded_conv).items():
+    with torch.device("meta"):
+        network = stages(folded_conv)
+    for name, stage in network.items():
         layers += [layer for part in stage for layer in part.layers]
         field, stride = receptive_field(layers)
         taps[name] = Tap(stride, stage[-1].conv2.out_channels, field)
@@ -105,7 +108,9 @@ class Embedded(Backbone):
 
     def __init__(self, taps: Iterable[str] | None = None):
         super().__init__(taps)
-        self.stages = stages(folded_conv)
+        with torch.device("meta"):  # shapes only: the weights come later, and no random number is drawn for them
+            self.stages = stages(folded_conv)
+        self.stages.to_empty(device="cpu")
 
     def maps(self, x: Tensor, last: str) -> dict[str, Tensor]:
         found = {}

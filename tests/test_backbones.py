@@ -1,0 +1,329 @@
+"""Backbones: taps tell the truth; weights are frozen, verified, reproducible; other random streams stay untouched."""
+
+import ast
+import hashlib
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import tutorial_lib
+from tutorial_lib import backbones
+from tutorial_lib.backbones import alexnet, embedded, pretraining, procedural, weights_file
+from tutorial_lib.backbones.base import receptive_field
+
+ALL = [("embedded", "embedded", ("stride2", "stride4", "stride8", "stride16")), ("alexnet", "random", ("last",))]
+each = pytest.mark.parametrize(("name", "weights", "taps"), ALL, ids=[row[0] for row in ALL])
+
+
+def images(n=2, size=96, seed=0):
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+@each
+def test_maps_have_the_channels_and_the_stride_of_their_taps(name, weights, taps):
+    backbone = backbones.load(name, weights, taps=taps)
+    for size in (128, 161):
+        for tap, found in zip(backbone.taps.values(), backbone(images(2, size)), strict=True):
+            assert found.shape[:2] == (2, tap.channels) and found.isfinite().all()
+            if name == "embedded":
+                assert found.shape[2:] == (math.ceil(size / tap.stride),) * 2
+
+
+def test_alexnet_map_sizes_and_parameters_are_those_of_differnets_features():
+    backbone = backbones.load("alexnet")
+    assert [backbone(images(1, size))[0].shape[1:] for size in (448, 224, 112)] == [(256, s, s) for s in (13, 6, 2)]
+    assert sum(p.numel() for p in backbone.parameters()) == 2_469_696
+    layers = [layer for layer in backbone.features if not isinstance(layer, nn.ReLU)]
+    assert [nn.MaxPool2d if isinstance(layer, nn.MaxPool2d) else nn.Conv2d for layer in layers] == [
+        nn.Conv2d, nn.MaxPool2d, nn.Conv2d, nn.MaxPool2d, nn.Conv2d, nn.Conv2d, nn.Conv2d, nn.MaxPool2d]
+    side = lambda number: number if isinstance(number, int) else number[0]
+    assert [(side(layer.kernel_size), side(layer.stride)) for layer in layers] == alexnet.LAYERS
+
+
+def test_embedded_has_about_nine_hundred_thousand_parameters_and_a_small_file():
+    assert sum(p.numel() for p in backbones.load().parameters()) == 897_120
+    assert weights_file.EMBEDDED.stat().st_size <= 4e6
+
+
+@each
+def test_an_output_sees_exactly_its_receptive_field(name, weights, taps):
+    backbone = backbones.load(name, weights, taps=taps)
+    for parameter in backbone.parameters():  # positive everywhere, so that no path is cancelled or cut by a ReLU
+        parameter.data = parameter.data.abs() + 1e-3
+    if name == "alexnet":  # a maximum passes on the gradient of one pixel only; the mean sees the same square
+        backbone.features = nn.Sequential(*[nn.AvgPool2d(3, 2) if isinstance(layer, nn.MaxPool2d) else layer
+                                            for layer in backbone.features])
+    backbone.mean.zero_()
+    x = torch.ones(1, 3, 449, 449, requires_grad=True)
+    for tap, found in zip(backbone.taps.values(), backbone(x), strict=True):
+        middle = found.shape[-1] // 2
+        seen, = torch.autograd.grad(found[0, :, middle, middle].sum(), x, retain_graph=True)
+        rows = seen.abs().sum((0, 1, 3)).nonzero().flatten()
+        assert rows[-1] - rows[0] + 1 == tap.receptive_field == len(rows)
+        seen_next, = torch.autograd.grad(found[0, :, middle + 1, middle].sum(), x, retain_graph=True)
+        assert seen_next.abs().sum((0, 1, 3)).nonzero().min() - rows[0] == tap.stride
+
+
+def test_receptive_field_recursion_on_a_case_done_by_hand():
+    assert receptive_field([(3, 2), (3, 1)]) == (7, 2)  # 3, then + 2 steps of 2 pixels
+    assert receptive_field([]) == (1, 1)
+
+
+@each
+def test_backbone_stays_frozen_and_in_evaluation_whatever_is_asked(name, weights, taps):
+    backbone = backbones.load(name, weights)
+    nn.Sequential(backbone).train()
+    assert not any(module.training for module in backbone.modules())
+    assert not any(p.requires_grad for p in backbone.parameters())
+    x = images(1, 64).requires_grad_()
+    backbone(x)[-1].sum().backward()
+    assert x.grad.abs().sum() > 0 and all(p.grad is None for p in backbone.parameters())
+
+
+@each
+def test_a_batch_gives_what_each_image_gives_alone(name, weights, taps):
+    backbone, x = backbones.load(name, weights), images(3).double()
+    for whole, *alone in zip(backbone.double()(x), *[backbone(row[None]) for row in x], strict=True):
+        torch.testing.assert_close(whole, torch.cat(alone), rtol=1e-10, atol=1e-10)
+
+
+@each
+def test_random_weights_follow_the_seed_and_leave_the_global_stream_alone(name, weights, taps):
+    before = torch.get_rng_state()
+    first, again, other = (backbones.load(name, "random", seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(before, torch.get_rng_state())
+    pairs = list(zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert pairs and all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(first(images())[0], other(images())[0])
+    assert first.label == f"{name} random seed 3" and first.label != other.label
+
+
+@each
+def test_settings_build_the_same_backbone_again(name, weights, taps):
+    backbone = backbones.load(name, weights, seed=2, taps=taps[-1:])
+    again = backbones.load(**json.loads(json.dumps(backbone.settings)))
+    assert again.label == backbone.label and again.taps == backbone.taps
+    assert torch.equal(again(images())[0], backbone(images())[0])
+
+
+def test_taps_come_in_the_order_asked_for_and_do_not_depend_on_the_others():
+    everything = dict(zip(ALL[0][2], backbones.load(taps=ALL[0][2])(images()), strict=True))
+    deep, shallow = backbones.load(taps=("stride16", "stride2"))(images())
+    assert torch.equal(deep, everything["stride16"]) and torch.equal(shallow, everything["stride2"])
+
+
+def test_folding_batch_normalisation_changes_no_output():
+    network = embedded.stages(embedded.normed_conv).double()
+    generator = torch.Generator().manual_seed(0)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for tensor in (layer.weight.data, layer.bias.data, layer.running_mean, layer.running_var):
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    whole, x = nn.Sequential(*network.eval().values()), images(1, 48).double()
+    expected = whole(x)
+    folded = embedded.fold(network)
+    torch.testing.assert_close(nn.Sequential(*folded.values())(x), expected, rtol=1e-10, atol=1e-10)
+    shapes = lambda stages: {name: tensor.shape for name, tensor in stages.state_dict().items()}
+    assert shapes(folded) == shapes(backbones.load().stages)
+
+
+# --- weights on disk -------------------------------------------------------------------------------------------------
+
+def test_the_card_describes_the_weights_that_came_with_the_course():
+    card = json.loads(weights_file.EMBEDDED.with_suffix(".json").read_text())
+    assert backbones.load().label == f"embedded {card['sha256'][:8]}"
+    assert card["bytes"] == weights_file.EMBEDDED.stat().st_size
+    assert f"{len(procedural.CLASSES)} formula classes" in card["trained_on"]
+    assert card["settings"]["steps"] >= 800 and card["held_out_accuracy"] > 0.7 and card["minutes"] > 0
+
+
+def damage_bytes(file, card):
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGE = {
+    "one bit": (damage_bytes, "is not the file that"),
+    "cut off": (lambda file, card: file.write_bytes(file.read_bytes()[:1000]), "is not the file that"),
+    "no file": (lambda file, card: file.unlink(), "is missing"),
+    "no card": (lambda file, card: card.unlink(), "is missing"),
+    "card is no JSON": (lambda file, card: card.write_text("<html>404</html>"), "holds no 'sha256' entry"),
+    "card of another file": (lambda file, card: card.write_text('{"sha256": "00ff"}'), "is not the file that"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damaged_weights_are_refused_with_a_sentence_that_says_what_to_do(case, tmp_path):
+    file, card = tmp_path / "copy.safetensors", tmp_path / "copy.json"
+    shutil.copy(weights_file.EMBEDDED, file)
+    shutil.copy(weights_file.EMBEDDED.with_suffix(".json"), card)
+    assert backbones.load(weights=file).label == backbones.load().label
+    damage, words = DAMAGE[case]
+    damage(file, card)
+    with pytest.raises(backbones.WeightsDamaged, match=words) as caught:
+        backbones.load(weights=file)
+    assert "copy" in str(caught.value) and "pretrain" in str(caught.value)
+
+
+def test_a_text_file_with_the_right_hash_is_still_refused(tmp_path):
+    file = tmp_path / "page.safetensors"
+    weights_file.write(file, {"a": torch.zeros(1)}, {})
+    content = b"<html>not found</html>"
+    file.write_bytes(content)
+    file.with_suffix(".json").write_text(json.dumps({"sha256": hashlib.sha256(content).hexdigest()}))
+    with pytest.raises(backbones.WeightsDamaged, match="no safetensors file"):
+        backbones.load(weights=file)
+
+
+def hub(monkeypatch, folder, fetch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(folder))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    return folder / "checkpoints" / "alexnet-owt-7be5be79.pth"
+
+
+def no_network(url, to, hash_prefix=None):
+    raise OSError("no route to host")
+
+
+def test_pretrained_without_a_network_says_which_file_goes_where_and_what_runs_instead(monkeypatch, tmp_path):
+    file = hub(monkeypatch, tmp_path, no_network)
+    with pytest.raises(backbones.WeightsUnavailable) as caught:
+        backbones.load("alexnet", "pretrained")
+    for part in (file.name, str(file.parent), "cannot be reached", "load('embedded')", "no route to host"):
+        assert part in str(caught.value)
+
+
+def test_a_wrong_file_in_the_cache_is_refused(monkeypatch, tmp_path):
+    file = hub(monkeypatch, tmp_path, no_network)
+    file.parent.mkdir()
+    file.write_bytes(b"<html>please log in</html>")
+    with pytest.raises(backbones.WeightsUnavailable, match=r"cannot be read .*SHA-256 begins with"):
+        backbones.load("alexnet", "pretrained")
+
+
+def pass_every_hash(monkeypatch):
+    class Digest:
+        def hexdigest(self):
+            return "7be5be79" + "0" * 56
+
+    monkeypatch.setattr(alexnet.hashlib, "sha256", lambda content: Digest())
+
+
+class Touch:
+    """Something that runs code when it is unpickled: it creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_code_hidden_in_a_weights_file_is_not_run(monkeypatch, tmp_path):
+    pass_every_hash(monkeypatch)
+    file = hub(monkeypatch, tmp_path, lambda url, to, hash_prefix=None: None)
+    file.parent.mkdir()
+    torch.save({"features.0.bias": Touch(tmp_path / "it ran")}, file)
+    with pytest.raises(backbones.WeightsUnavailable):
+        backbones.load("alexnet", "pretrained")
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_pretrained_reads_the_convolutional_part_of_torchvisions_file(monkeypatch, tmp_path):
+    other = backbones.load("alexnet", "random", seed=9)
+    state = {f"features.{k}": v for k, v in other.features.state_dict().items()} | {"classifier.1.bias": torch.zeros(3)}
+    pass_every_hash(monkeypatch)
+    hub(monkeypatch, tmp_path, lambda url, to, hash_prefix=None: torch.save(state, to))
+    found = backbones.load("alexnet", "pretrained")
+    assert found.label == "alexnet ImageNet 7be5be79"
+    assert torch.equal(found(images())[0], other(images())[0])
+
+
+# --- wrong use -------------------------------------------------------------------------------------------------------
+
+WRONG = {
+    "name": (lambda: backbones.load("resnet1000"), "no backbone 'resnet1000'.*embedded, alexnet"),
+    "weights": (lambda: backbones.load("embedded", "pretrained"), "no weights 'pretrained'.*embedded, random"),
+    "file for alexnet": (lambda: backbones.load("alexnet", "mine.safetensors"), "no weights 'mine.safetensors'"),
+    "tap": (lambda: backbones.load(taps=["stride5"]), "no tap 'stride5'.*stride16"),
+    "no tap": (lambda: backbones.load(taps=[]), "no tap at all"),
+    "grey": (lambda: backbones.load()(images()[:, :1]), r"shape \(2, 1, 96, 96\).*three equal channels"),
+    "one image": (lambda: backbones.load()(images()[0]), r"images\[None\]"),
+    "bytes": (lambda: backbones.load()(images().byte()), r"uint8.*images.float\(\) / 255"),
+    "too small": (lambda: backbones.load("alexnet")(images(1, 62)), "62 x 62 pixels.*at least 63"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_use_gets_a_sentence(case):
+    act, words = WRONG[case]
+    with pytest.raises(ValueError, match=words):
+        act()
+
+
+# --- pictures and training -------------------------------------------------------------------------------------------
+
+def imports(file):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def functions(files):
+    return {node.name for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_backbone_has_never_seen_the_factory():
+    """Neither side imports the other, and no function that draws has a namesake on the other side."""
+    root = Path(tutorial_lib.__file__).parent
+    ours, factory = sorted(root.glob("backbones/*.py")), sorted(root.glob("data/factory/*.py"))
+    assert len(ours) > 5 and len(factory) > 5
+    assert not [name for file in ours for name in imports(file) if {"factory", "data"} & set(name.split("."))]
+    assert not [name for file in factory for name in imports(file) if "backbones" in name or "procedural" in name]
+    assert not functions(root.glob("backbones/procedural*.py")) & functions(factory)
+    shown = " ".join(procedural.NAMES)
+    assert not [word for word in ("carpet", "metal", "washer", "board", "scratch", "crack") if word in shown]
+
+
+def test_procedural_pictures_are_determined_by_the_seed_and_differ_within_and_between_classes():
+    first, labels = procedural.pictures(2, size=32, seed=5)
+    again, _ = procedural.pictures(2, size=32, seed=5)
+    other, _ = procedural.pictures(2, size=32, seed=6)
+    n = len(procedural.CLASSES)
+    assert first.shape == (2 * n, 3, 32, 32) and first.dtype == "uint8" and labels.tolist() == sorted([*range(n)] * 2)
+    assert (first == again).all() and len(set(procedural.NAMES)) == n > 100
+    assert len({image.tobytes() for image in [*first, *other]}) == 4 * n
+    assert (first.reshape(2 * n, -1).std(1) > 2).mean() > 0.97  # something is to be seen
+
+
+def test_augmented_pictures_stay_pictures_and_each_gets_its_own_draw():
+    x = images(1, 64).expand(6, 3, 64, 64)
+    found = pretraining.augment(x, torch.Generator().manual_seed(0))
+    assert found.shape == x.shape and found.min() >= 0 and found.max() <= 1
+    assert (found[0] - found[1]).abs().mean() > 0.02
+
+
+def test_pretrain_writes_weights_that_load_and_leaves_the_global_stream_alone(tmp_path, capsys, monkeypatch):
+    from tutorial_lib.cli import pretrain
+
+    monkeypatch.setattr(procedural, "CLASSES", procedural.CLASSES[:3])
+    monkeypatch.setattr(pretraining.Settings.__init__, "__defaults__", (0, 4, 2, 32, 1200, 8, 4e-3, 0.05, 0.05))
+    before, digests = torch.get_rng_state(), []
+    for k in range(2):
+        file = tmp_path / f"try{k}.safetensors"
+        assert pretrain.run(["--steps", "2", "--out", str(file)]) == 0
+        digests.append(backbones.load(weights=file).label)
+    assert torch.equal(before, torch.get_rng_state())
+    assert digests[0] == digests[1] != backbones.load().label and "Held-out accuracy" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.part"))
+    with pytest.raises(SystemExit):
+        pretrain.run(["--out", "weights.pt"])
