@@ -1,0 +1,49 @@
+"""The frame around every widget: its question, a guess before the answer, and one sentence to complete at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ipywidgets as w
+
+STYLE = {"description_width": "110px"}
+WIDTH = {"width": "480px"}
+
+
+def framed(question: str, guesses: list[str], body: w.Widget, sentence: str, expected: Callable[[], float],
+           tolerance: float) -> w.VBox:
+    """Question, guess, then ``body`` (hidden until a guess is made or "show anyway" is pressed), then the sentence.
+
+    Args:
+        question: the one question that the widget settles.
+        guesses: answers to choose from.
+        body: controls and picture.
+        sentence: text with one blank, to be completed by a number.
+        expected: gives the right number for the present state.
+        tolerance: how far off a number may be.
+    """
+    guess = w.Dropdown(options=["…", *guesses], description="Your guess", style=STYLE, layout=WIDTH)
+    anyway = w.Button(description="Show anyway")
+    blank = w.FloatText(value=0.0, description="Your number", style=STYLE, layout={"width": "240px"})
+    said, reply = w.Button(description="Check it"), w.HTML()
+    ending = w.VBox([w.HTML(sentence), w.HBox([blank, said]), reply])
+    hidden = w.VBox([])
+
+    def reveal(_=None) -> None:
+        if not hidden.children:
+            hidden.children = (body, ending)
+
+    def judge(_=None) -> None:
+        right = abs(blank.value - expected()) <= tolerance
+        reply.value = live("✓ That is it." if right else "✗ Not this number. Read it off above, in this state, and "
+                           "try again.")
+
+    guess.observe(lambda change: reveal() if change["new"] != "…" else None, "value")
+    anyway.on_click(reveal)
+    said.on_click(judge)
+    return w.VBox([w.HTML(f"<b>{question}</b>"), w.HBox([guess, anyway]), hidden])
+
+
+def live(text: str) -> str:
+    """Text that a screen reader announces when it changes."""
+    return f'<div aria-live="polite">{text}</div>'
