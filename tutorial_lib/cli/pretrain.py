@@ -32,7 +32,7 @@ def run(argv: list[str]) -> int:
         tensors, card = pretrain(Settings(seed=options.seed, steps=options.steps), show)
     card = weights_file.write(options.out, tensors, card)
     print(f"Held-out accuracy {card['held_out_accuracy']:.3f} on {card['held_out_images']} images, "
-          f"{card['minutes']} minutes, {card['bytes'] / 1e6:.1f} MB, SHA-256 {card['sha256'][:8]}…")
+          f"{card['cpu_minutes']} minutes of one core, {card['bytes'] / 1e6:.1f} MB, SHA-256 {card['sha256'][:8]}…")
     print(f"Written: {options.out} and {options.out.with_suffix('.json').name}. "
           f"Load it with backbones.load('embedded', weights={str(options.out)!r}).")
     return 0
