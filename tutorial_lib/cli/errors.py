@@ -1,0 +1,65 @@
+"""Every error of the command line is a sentence: what was found, what was expected, what to do next."""
+
+import argparse
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+DEBUG = "FLOW_COURSE_DEBUG"
+
+
+class CommandError(Exception):
+    """Something the user can mend; the message is the whole of what is printed."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that answers a wrong option with one sentence and the way to the help."""
+
+    def error(self, message: str) -> None:
+        raise CommandError(f"{message[:1].upper()}{message[1:]}. See '{self.prog} --help'.")
+
+
+def guarded(command: Callable[[list[str]], int], argv: list[str]) -> int:
+    """Run a command and return its exit code; no traceback reaches the user unless FLOW_COURSE_DEBUG is set."""
+    try:
+        return command(argv)
+    except KeyboardInterrupt as interrupt:
+        return _say(str(interrupt) or "Stopped by Ctrl-C. Nothing was changed.", 130)
+    except BrokenPipeError:  # '| head' has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        sentence = explain(error)
+        if sentence is not None:
+            return _say(sentence, 2)
+        return _say(
+            f"This is a fault of the program, not yours: {type(error).__name__}: {error}. "
+            f"Set {DEBUG}=1, run the command again, and report the traceback that it then shows.",
+            1,
+        )
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence for an error that a user can mend, or None for a fault of the program."""
+    if isinstance(error, CommandError) or type(error).__module__.startswith("tutorial_lib."):
+        return str(error)
+    if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):
+        return "There is not enough memory. Close other programs, choose a smaller --size, or compare fewer methods."
+    if isinstance(error, OSError) and error.strerror:
+        where = f" {error.filename}" if error.filename else ""
+        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", -1), errno.EFBIG):
+            return (
+                f"The disk is full: {error.strerror} while writing{where}. What was there before is unchanged. "
+                "Free some space or choose another folder with --out."
+            )
+        return f"The file or folder{where} cannot be used: {error.strerror}. Check the path and its permissions."
+    return None
+
+
+def _say(sentence: str, code: int) -> int:
+    print(" ".join(sentence.split()), file=sys.stderr, flush=True)
+    return code
