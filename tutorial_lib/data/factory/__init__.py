@@ -14,13 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib.data.factory.board import board
+from tutorial_lib.data.factory import board, textures, washer
 from tutorial_lib.data.factory.defects import SURFACE
 from tutorial_lib.data.factory.faults import Fault
 from tutorial_lib.data.factory.layout import REMOVABLE
 from tutorial_lib.data.factory.scene import Camera
-from tutorial_lib.data.factory.textures import carpet, metal
-from tutorial_lib.data.factory.washer import washer
 from tutorial_lib.data.splits import Split
 
 CATEGORIES = ("carpet", "metal", "washer", "board")
@@ -33,7 +31,7 @@ DEFECTS = {
 SEVERITY = 0.6
 VISIBLE = 1e-3    # smallest difference that counts, of a range of 1: a quarter of one grey level of an 8-bit picture
 
-_SCENES = {"carpet": carpet, "metal": metal, "washer": washer, "board": board}
+_SCENES = {"carpet": textures.carpet, "metal": textures.metal, "washer": washer.draw, "board": board.draw}
 _PARTS = {"board": REMOVABLE}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tutorial_lib.data.factory.canvas import Canvas, Pose, noise
+from tutorial_lib.data.factory.faults import Fault
 from tutorial_lib.data.factory.layout import HOLES, LAYOUT, TRACES, VIAS
 from tutorial_lib.data.factory.scene import Scene
 from tutorial_lib.data.factory.shapes import annulus, box, coverage, disc, row_of, stroke
@@ -18,7 +19,7 @@ HOLE = np.array([0.10, 0.10, 0.10], np.float32)
 INK = np.array([0.82, 0.85, 0.82], np.float32)
 
 
-def board(rng: np.random.Generator, size: int, fault=None) -> Scene:
+def draw(rng: np.random.Generator, size: int, fault: Fault | None = None) -> Scene:
     """Faults of the part itself: ``missing`` = a component broken off, ``misplaced`` = one shifted and turned."""
     pose = Pose(*rng.normal(0, 0.011, 2), angle=rng.normal(0, 0.013), scale=rng.normal(1, 0.006))
     lamp = rng.normal(-2.2, 0.25)
@@ -34,9 +35,9 @@ def board(rng: np.random.Generator, size: int, fault=None) -> Scene:
     cover = coverage(edge(u, v), canvas.pixel)
     canvas.image += cover[..., None] * (laminate - canvas.image)
     bare_board(canvas)
-    for (name, u0, v0, turn, draw), (du, dv, da) in zip(LAYOUT, slack, strict=True):
+    for (name, u0, v0, turn, part), (du, dv, da) in zip(LAYOUT, slack, strict=True):
         place = canvas.at(u0 + 0.004 * du, v0 + 0.004 * dv, turn * np.pi / 2 + 0.012 * da)
-        draw(place, name, lamp, fault if fault and fault.part == name else None)
+        part(place, name, lamp, fault if fault and fault.part == name else None)
     return Scene(canvas.image, pose, cover, on_board)
 
 

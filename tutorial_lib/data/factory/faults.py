@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from tutorial_lib.data.factory.canvas import Canvas
+from tutorial_lib.data.factory.shapes import coverage
 
 
 class Fault:
@@ -40,16 +41,24 @@ class Fault:
         return np.maximum(edge, radius - np.hypot(du, dv))
 
     def moved(self, canvas: Canvas, half: tuple[float, float]) -> Canvas:
-        """Board: the canvas on which the part's body is painted: shifted and turned, or cut off at a jagged line."""
+        """Board: the canvas on which a part's body is painted: shifted and turned, or cut off at a jagged line.
+
+        Args:
+            canvas: at the part's place.
+            half: half sides of the part with its leads; severity is the share of this box that broke off.
+        """
         if self.kind == "misplaced":
             reach = 0.11 * self.severity
             return canvas.at(reach * math.cos(self.angle), reach * math.sin(self.angle), self.turn * self.severity)
         if self.kind != "missing":
             return canvas
-        u, v = canvas.grid()
-        c, s = math.cos(self.angle), math.sin(self.angle)
-        reach = abs(c) * half[0] + abs(s) * half[1] + 0.05
-        jag = np.interp(c * v - s * u, np.linspace(-0.3, 0.3, 24), self.jags).astype(np.float32)
-        lost = c * u + s * v + 0.012 * jag - reach * (1 - 2 * self.severity)     # > 0: broken off
-        stays = np.clip(0.5 - lost / canvas.pixel, 0, 1)
+        box = np.meshgrid(np.linspace(-half[0], half[0], 64), np.linspace(-half[1], half[1], 64))
+        line = np.quantile(self._across(*box), 1 - self.severity) if self.severity < 1 else -np.inf
+        stays = coverage(self._across(*canvas.grid()) - line, canvas.pixel)
         return Canvas(canvas.image, canvas.pose, stays if canvas.cover is None else stays * canvas.cover)
+
+    def _across(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """How far a point lies in the direction in which the part broke; the line of breakage is jagged."""
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        jag = np.interp(c * v - s * u, np.linspace(-0.3, 0.3, len(self.jags)), self.jags)
+        return (c * u + s * v + 0.012 * jag).astype(np.float32)

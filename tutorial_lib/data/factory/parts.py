@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tutorial_lib.data.factory.canvas import Canvas
+from tutorial_lib.data.factory.faults import Fault
 from tutorial_lib.data.factory.glyphs import text
 from tutorial_lib.data.factory.shapes import annulus, box, disc, row_of
 
@@ -42,7 +43,7 @@ def block(canvas: Canvas, half, colour, lamp: float, corner: float = 0.008, rim:
                  lambda under, u, v, d: colour * (1.25 + 0.5 * (u * towards[0] + v * towards[1]))[..., None])
 
 
-def quad(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
+def quad(canvas: Canvas, name: str, lamp: float, fault: Fault | None = None) -> None:
     """A square package with leads on four sides."""
     for side in range(4):
         leads = canvas.at(0, 0, side * np.pi / 2).at(0, 0.235)
@@ -54,7 +55,7 @@ def quad(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
     text(canvas.at(0, 0.060), name + "-32F4", 0.050, GREY_PRINT)
 
 
-def dual(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
+def dual(canvas: Canvas, name: str, lamp: float, fault: Fault | None = None) -> None:
     """A package with leads on two sides."""
     text(canvas.at(0, -0.215), name, 0.045, INK)
     for side in (-1, 1):
@@ -69,7 +70,7 @@ def dual(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
     text(body.at(0.005, 0, np.pi / 2), "N17C", 0.055, GREY_PRINT)
 
 
-def can(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
+def can(canvas: Canvas, name: str, lamp: float, fault: Fault | None = None) -> None:
     """An electrolytic capacitor: a metal can with a dark sector for the minus pole."""
     radius = 0.115 if name == "C1" else 0.09
     canvas.paint(annulus(radius + 0.018, radius + 0.026), (radius + 0.03,) * 2, INK, 0.9)
@@ -90,7 +91,7 @@ def can(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
     text(body.at(0.1 * radius, 0), "47", 0.06, (0.25, 0.25, 0.27))
 
 
-def crystal(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
+def crystal(canvas: Canvas, name: str, lamp: float, fault: Fault | None = None) -> None:
     """A quartz in its rounded metal case."""
     text(canvas.at(0, 0.105), name, 0.045, INK)
     for side in (-1, 1):
@@ -107,7 +108,7 @@ def crystal(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
     text(body, "16.0", 0.05, (0.30, 0.30, 0.31))
 
 
-def coil(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
+def coil(canvas: Canvas, name: str, lamp: float, fault: Fault | None = None) -> None:
     """A shielded inductor: a grey block with a round core."""
     text(canvas.at(-0.135, 0.0, -np.pi / 2), name, 0.045, INK)
     for side in (-1, 1):
@@ -133,15 +134,15 @@ def _chip(canvas: Canvas, name: str, lamp: float, colour, mark: str) -> None:
         text(canvas, mark, 0.026, INK)
 
 
-def resistor(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
+def resistor(canvas: Canvas, name: str, lamp: float, fault: Fault | None = None) -> None:
     _chip(canvas, name, lamp, BLACK, "103")
 
 
-def capacitor(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
+def capacitor(canvas: Canvas, name: str, lamp: float, fault: Fault | None = None) -> None:
     _chip(canvas, name, lamp, TAN, "")
 
 
-def diode(canvas: Canvas, name: str, lamp: float, fault=None) -> None:
+def diode(canvas: Canvas, name: str, lamp: float, fault: Fault | None = None) -> None:
     """A light-emitting diode, off: a milky lens with a green dot for the cathode."""
     _chip(canvas, name, lamp, np.array([0.74, 0.72, 0.60], np.float32), "")
     canvas.at(0.02, 0).paint(box(0.004, 0.014), (0.006, 0.016), (0.20, 0.50, 0.25))

@@ -15,7 +15,7 @@ STEEL = np.array([0.55, 0.56, 0.58], np.float32)
 STREAKS = ((20, 1, 0.008), (60, 2, 0.016), (140, 3, 0.034), (300, 4, 0.050), (560, 6, 0.050))  # across, along, depth
 
 
-def carpet(rng: np.random.Generator, size: int, fault=None) -> Scene:
+def carpet(rng: np.random.Generator, size: int) -> Scene:
     """Plain weave of two yarns: each passes over and under the other, is thinner at its rims, and is twisted."""
     fine = 2 * size   # twice as fine, then averaged: yarns are only a few pixels wide
     pose = Pose(*rng.uniform(-0.1, 0.1, 2), angle=rng.normal(0, 0.025), scale=rng.uniform(0.97, 1.03))
@@ -47,7 +47,7 @@ def _yarn(across, along, height, tone, index, colour, uneven):
     return body * height, light[..., None] * colour
 
 
-def metal(rng: np.random.Generator, size: int, fault=None) -> Scene:
+def metal(rng: np.random.Generator, size: int) -> Scene:
     """Brushed steel: fine streaks of many lengths along one direction, and the soft band of a lamp."""
     image = np.empty((size, size, 3), np.float32)
     canvas = Canvas(image, Pose(angle=rng.normal(0, 0.02)))

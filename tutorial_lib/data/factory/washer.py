@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from tutorial_lib.data.factory.canvas import Canvas, Pose, noise
+from tutorial_lib.data.factory.faults import Fault
 from tutorial_lib.data.factory.scene import Scene
 from tutorial_lib.data.factory.shapes import annulus, coverage
 
@@ -14,7 +15,7 @@ BRASS = np.array([0.62, 0.58, 0.50], np.float32)
 MAT = np.array([0.085, 0.090, 0.105], np.float32)
 
 
-def washer(rng: np.random.Generator, size: int, fault=None) -> Scene:
+def draw(rng: np.random.Generator, size: int, fault: Fault | None = None) -> Scene:
     """Faults of the part itself: ``missing`` = a piece broken out of the rim, ``misplaced`` = the hole off centre."""
     pose = Pose(*rng.normal(0, 0.035, 2), angle=rng.uniform(0, 2 * np.pi), scale=rng.normal(1, 0.02))
     lamp = rng.normal(-2.2, 0.25)                      # direction of the light, upper left
