@@ -44,7 +44,7 @@ class Whitening(Transform):
             ValueError: if there is no sample, a value is not finite, all samples are equal, or L does not exist.
         """
         check_channels(x, self.dim, self)
-        rows = x.detach().movedim(1, -1).reshape(-1, self.dim).double()                # (N, dim)
+        rows = x.detach().movedim(1, -1).reshape(-1, self.dim).cpu().double()          # (N, dim); MPS has no float64
         if len(rows) == 0:
             raise ValueError("Whitening.fit received no samples. Give at least two different ones.")
         if not rows.isfinite().all():
