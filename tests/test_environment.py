@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
@@ -66,6 +66,14 @@ def test_constraints_are_sorted():
 @pytest.mark.parametrize("name", sorted(BOUNDS))
 def test_installed_version_is_within_bounds(name):
     assert BOUNDS[name].contains(Version(version(name)), prereleases=True)
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.13.9"])
+def test_every_pin_installs_on_every_supported_python(python):
+    """Debian 12 ships 3.11.2, and some packages drop a Python between two of its patch releases."""
+    too_new = {d.name: needs for d in distributions() if (needs := d.metadata["Requires-Python"])
+               and canonicalize_name(d.name) in PINS and not SpecifierSet(needs).contains(python)}
+    assert not too_new, f"these pins need another Python than {python}: {too_new}"
 
 
 def test_ruff_is_not_told_to_look_for_another_python_than_the_oldest_supported():
