@@ -10,7 +10,7 @@ MARKS = {OK: "✓", NOTE: "·", PROBLEM: "✗"}
 
 
 class Line(NamedTuple):
-    """One finding: ``status`` is "ok", "note" (good to know) or "problem" (something will not work); ``text`` says it."""
+    """One finding in words; ``status`` is "ok", "note" (good to know) or "problem" (something will not work)."""
 
     status: str
     text: str

@@ -27,7 +27,7 @@ def inspect(split: Split, progress: bool = True) -> Findings:
     that nobody marked would count as false alarms.
     """
     found = Findings({"train": len(split.train), **Counter(split.kinds)})
-    black, empty = [], []
+    black, empty, has_mask = [], [], split.has_mask.tolist()
     with tqdm(total=len(split.train) + len(split.test), desc="looking at every picture", unit="picture", delay=1,
               leave=False, disable=not progress) as bar:
         for part in (split.train, split.test):
@@ -42,7 +42,7 @@ def inspect(split: Split, progress: bool = True) -> Findings:
                     found.problems.append(f"{_name(part, index)} holds NaN or infinite values. Export it again.")
                 elif not values.any():
                     black.append(_name(part, index))
-                if part is split.test and split.has_mask[index]:
+                if part is split.test and has_mask[index]:
                     mask = _try(split.masks, index, found)
                     if mask is not None and (mask.numpy().any() or not split.labels[index]):
                         found.pixel_truth.append(index)
@@ -51,7 +51,7 @@ def inspect(split: Split, progress: bool = True) -> Findings:
     _note(found, black, "entirely black and used as they are", "is entirely black and used as it is")
     _note(found, empty, "defective with an empty mask: in image metrics only", "is defective with an empty mask: "
           "in image metrics only")
-    missing = [_name(split.test, i) for i in range(len(split.test)) if not split.has_mask[i]]
+    missing = [_name(split.test, i) for i in range(len(split.test)) if not has_mask[i]]
     _note(found, missing, "defective without a mask: in image metrics only", "is defective without a mask: in image "
           "metrics only")
     return found
