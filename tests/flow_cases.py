@@ -14,10 +14,10 @@ from tutorial_lib.flows import AtanClamp, TanhClamp, conv, dense
 
 @dataclass(frozen=True)
 class Case:
-    """``make(channels)`` gives a transform; ``shapes`` says whether it takes vectors, maps or both."""
+    """``make(channels, seed)`` gives a transform; ``shapes`` says whether it takes vectors, maps or both."""
 
     name: str
-    make: Callable[[int], nn.Module]
+    make: Callable[[int, int], nn.Module]
     shapes: tuple[str, ...]
     cond: int = 0
 
@@ -25,7 +25,7 @@ class Case:
         """The transform with random weights, none of them special; the global random state is left alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            transform = self.make(channels)
+            transform = self.make(channels, seed)
             with torch.no_grad():
                 for p in transform.parameters():
                     p.add_(0.3 * torch.randn_like(p))
@@ -41,29 +41,31 @@ VECTOR, MAP = ("vector",), ("map",)
 CLAMP = AtanClamp(1.9)
 
 
-def _mixed(c: int) -> nn.Module:
-    return flows.Chain(flows.ActNorm(c), flows.Invertible1x1(c, 4), flows.AffineCoupling(c, dense(8), CLAMP),
-                       flows.Permutation(c, 2), flows.TwoSidedCoupling(c, dense(8), CLAMP), flows.Rotation(c, 3))
+def _mixed(c: int, seed: int) -> nn.Module:
+    return flows.Chain(flows.ActNorm(c), flows.Invertible1x1(c, seed), flows.AffineCoupling(c, dense(8), CLAMP),
+                       flows.Permutation(c, seed + 1), flows.TwoSidedCoupling(c, dense(8), CLAMP),
+                       flows.Rotation(c, seed + 2))
 
 
-def _pyramid(c: int) -> nn.Module:
-    return flows.Chain(flows.Squeeze(), flows.Invertible1x1(4 * c, 1),
+def _pyramid(c: int, seed: int) -> nn.Module:
+    return flows.Chain(flows.Squeeze(), flows.Invertible1x1(4 * c, seed),
                        flows.AffineCoupling(4 * c, conv(4), CLAMP, swap=True))
 
 
 CASES = {case.name: case for case in (
-    Case("whitening", flows.Whitening, VECTOR + MAP),
-    Case("coupling", lambda c: flows.AffineCoupling(c, dense(8), CLAMP), VECTOR),
-    Case("coupling swapped", lambda c: flows.AffineCoupling(c, dense(8), CLAMP, swap=True), VECTOR),
-    Case("coupling conv", lambda c: flows.AffineCoupling(c, conv(4), TanhClamp(1.5)), MAP),
-    Case("coupling with condition", lambda c: flows.AffineCoupling(c, dense(8), CLAMP, cond_dim=3), VECTOR, cond=3),
-    Case("two-sided", lambda c: flows.TwoSidedCoupling(c, dense(8), CLAMP), VECTOR),
-    Case("two-sided conv with condition", lambda c: flows.TwoSidedCoupling(c, conv(4), CLAMP, cond_dim=2), MAP, cond=2),
-    Case("permutation", lambda c: flows.Permutation(c, 1), VECTOR + MAP),
-    Case("rotation", lambda c: flows.Rotation(c, 1), VECTOR + MAP),
-    Case("invertible 1x1", lambda c: flows.Invertible1x1(c, 1), VECTOR + MAP),
-    Case("actnorm", flows.ActNorm, VECTOR + MAP),
-    Case("squeeze", lambda c: flows.Squeeze(), MAP),
+    Case("whitening", lambda c, k: flows.Whitening(c), VECTOR + MAP),
+    Case("coupling", lambda c, k: flows.AffineCoupling(c, dense(8), CLAMP), VECTOR),
+    Case("coupling swapped", lambda c, k: flows.AffineCoupling(c, dense(8), CLAMP, swap=True), VECTOR),
+    Case("coupling conv", lambda c, k: flows.AffineCoupling(c, conv(4), TanhClamp(1.5)), MAP),
+    Case("coupling with condition", lambda c, k: flows.AffineCoupling(c, dense(8), CLAMP, cond_dim=3), VECTOR, cond=3),
+    Case("two-sided", lambda c, k: flows.TwoSidedCoupling(c, dense(8), CLAMP), VECTOR),
+    Case("two-sided conv with condition", lambda c, k: flows.TwoSidedCoupling(c, conv(4), CLAMP, cond_dim=2), MAP,
+         cond=2),
+    Case("permutation", flows.Permutation, VECTOR + MAP),
+    Case("rotation", flows.Rotation, VECTOR + MAP),
+    Case("invertible 1x1", flows.Invertible1x1, VECTOR + MAP),
+    Case("actnorm", lambda c, k: flows.ActNorm(c), VECTOR + MAP),
+    Case("squeeze", lambda c, k: flows.Squeeze(), MAP),
     Case("chain of six", _mixed, VECTOR),
     Case("squeeze, 1x1, coupling", _pyramid, MAP),
 )}

@@ -96,7 +96,7 @@ def test_first_training_batch_couples_its_samples_and_later_ones_do_not():
     moved[1, 0] += h
 
     def influence(z_of):
-        return float((z_of(moved)[0] - z_of(x)[0]).abs().max()) / h
+        return float((z_of(moved)[0] - z_of(x)[0]).detach().abs().max()) / h
 
     fresh = influence(lambda batch: flows.ActNorm(3).double()(batch)[0])
     layer = flows.ActNorm(3).double()
