@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from photographs import KINDS, write_folder
 from PIL import Image
 
@@ -24,12 +25,18 @@ from tutorial_lib import data, detectors, metrics
 from tutorial_lib.cli import compare, doctor, doctor_machine, lab, machine, pictures, results, table
 from tutorial_lib.cli.errors import CommandError
 from tutorial_lib.cli.main import COMMANDS, main
-from tutorial_lib.plots.contact import contact_sheet
+from tutorial_lib.plots import contact
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return write_folder(tmp_path_factory.mktemp("photographs") / "plates")
+
+
+@pytest.fixture
+def quick_sheet(monkeypatch):
+    """For tests that look at something else: drawing would be most of their time."""
+    monkeypatch.setattr(contact, "contact_sheet", lambda *_: Figure(figsize=(1, 1)))
 
 
 def run(capsys, *argv) -> tuple[int, str, str]:
@@ -146,6 +153,7 @@ def test_compare_draws_a_contact_sheet(comparison):
     assert only_json(comparison[1])["data"][0]["contact_sheet"] == sheet.name
 
 
+@pytest.mark.usefixtures("quick_sheet")
 def test_a_second_run_leaves_the_first_result_alone(capsys, folder, tmp_path):
     for _ in range(2):
         assert run(capsys, "compare", "--data", folder, "--methods", "pca", "--size", "48", "--out", tmp_path)[0] == 0
@@ -153,12 +161,14 @@ def test_a_second_run_leaves_the_first_result_alone(capsys, folder, tmp_path):
     assert first["rows"][0]["scores"] == second["rows"][0]["scores"]
 
 
+@pytest.mark.usefixtures("quick_sheet")
 def test_without_data_the_factory_is_compared_on(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "FACTORY", {"n_train": 4, "n_good": 3, "n_per_kind": 1})
     assert run(capsys, "compare", "--methods", "pca", "--size", "32", "--out", tmp_path)[0] == 0
     assert [row["split"].split()[0] for row in only_json(tmp_path)["rows"]] == list(data.factory.CATEGORIES)
 
 
+@pytest.mark.usefixtures("quick_sheet")
 def test_a_folder_of_several_categories_is_compared_one_by_one(capsys, folder, tmp_path):
     (tmp_path / "all").mkdir()
     for name in ("bolts", "nuts"):
@@ -169,6 +179,7 @@ def test_a_folder_of_several_categories_is_compared_one_by_one(capsys, folder, t
     assert run(capsys, *argv, "--category", "nuts")[0] == 0
 
 
+@pytest.mark.usefixtures("quick_sheet")
 def test_a_train_list_moves_the_other_normal_pictures_to_the_test_set(capsys, folder, tmp_path):
     (tmp_path / "list.txt").write_text("000.png\n001.png\n002.png\n")
     argv = ["--methods", "pca", "--size", "48", "--out", tmp_path]
@@ -176,6 +187,7 @@ def test_a_train_list_moves_the_other_normal_pictures_to_the_test_set(capsys, fo
     assert only_json(tmp_path)["data"][0]["counts"] == {"train": 3, "good": 7, "crack": 3, "spot": 3}
 
 
+@pytest.mark.usefixtures("quick_sheet")
 def test_one_method_that_fails_does_not_take_the_others_with_it(capsys, folder, tmp_path, monkeypatch):
     def refuse(self, *_):
         raise detectors.DetectorError("mahalanobis cannot. Do something else.")
@@ -259,14 +271,15 @@ def test_the_machine_is_described():
 def test_a_contact_sheet_has_a_line_per_picture_and_a_column_per_method():
     heat = [np.linspace(0, 1, 20).reshape(4, 5), np.zeros((6, 6))]
     masks = [np.eye(4, 5) > 0, None]
-    fig = contact_sheet([torch.rand(3, 4, 5), torch.rand(3, 6, 6)], masks, {"a": heat, "b": heat}, ["crack", "good"])
+    images = [torch.rand(3, 4, 5), torch.rand(3, 6, 6)]
+    fig = contact.contact_sheet(images, masks, {"a": heat, "b": heat}, ["crack", "good"])
     grid = np.array(fig.axes).reshape(2, 4)
     assert [ax.get_title() for ax in grid[0]] == ["picture", "true defect", "a", "b"]
     assert [ax.get_ylabel() for ax in grid[:, 0]] == ["crack", "good"]
     assert [len(ax.collections) for ax in grid[0]] == [0, 1, 1, 1], "the outline, but not on the bare picture"
     limits = {ax.images[0].get_clim() for ax in grid[:, 2:].ravel()}
     assert len(limits) == 1, "one scale for all pictures of a method"
-    contact_sheet([torch.rand(3, 4, 4)], [None], {"flat": [np.zeros((4, 4))]}, ["good"])
+    contact.contact_sheet([torch.rand(3, 4, 4)], [None], {"flat": [np.zeros((4, 4))]}, ["good"])
 
 
 # -------------------------------------------------------------------------------------------------------------- doctor
