@@ -41,9 +41,9 @@ class Call:
             raise Stop(Finding("error", f"your code raised {type(error).__name__}: {message or 'no message'}",
                                stumbled_at(error, self.function))) from None
         if not same(sent, args, rtol=0.0):
-            raise Stop(Finding("in place", "an argument was changed in place",
-                               "an input tensor differs after the call",
-                               "an operation such as x += … or x[:, :2] = …; write to a new tensor instead"))
+            raise Stop(Finding("in place", "an argument was changed in place", "an input differs after the call",
+                               "an operation such as x += …, x[:, :2] = … or layers.reverse(): make something new "
+                               "instead"))
         self.log.append((copied(args), detached(result)))
         self._fits(result, args)
         return result

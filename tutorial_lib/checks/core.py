@@ -6,6 +6,7 @@ wrong variant) is called with the same arguments; one that gives the learner's r
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -111,13 +112,14 @@ def _repeats(function: Callable, args: tuple, result) -> bool:
 
 @contextmanager
 def quiet_random_state():
-    """Run a block without disturbing the caller's random generators (torch on the CPU, and NumPy's global one)."""
-    numpy_state = np.random.get_state()
+    """Run a block without disturbing the caller's random generators: Python's, NumPy's global one, torch's (CPU)."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
         np.random.set_state(numpy_state)
+        random.setstate(python_state)
 
 
 class Chapter:

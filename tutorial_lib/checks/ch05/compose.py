@@ -97,14 +97,6 @@ def _negated(compose, back):
     return differ("the inverse log_det", back(layers, z)[1], -log_det, 1e-9, "minus the forward one")
 
 
-def _twice(compose, back):
-    layers, x = _layers(), _x()
-    first = compose(layers, x)[0]
-    if len(layers) != 3 or not torch.equal(compose(layers, x)[0], first):
-        return "the second call on the same layers gives another result", "the list of layers was changed (.reverse())"
-    return None
-
-
 def _last_only(layers, x):
     for layer in layers:
         x, log_det = layer(x)
@@ -122,8 +114,7 @@ COMPOSE = Exercise(
           Law("the layers are not applied one after another", _in_order),
           Law("log_det is not ln|det ∂z/∂x| of the whole chain", _sum),
           Law("the inverse does not undo the chain", _undone),
-          Law("the inverse log_det is not minus the forward one", _negated),
-          Law("the list of layers does not stay as it was", _twice)),
+          Law("the inverse log_det is not minus the forward one", _negated)),
     passes="three layers with a permutation are undone exactly, and the log_dets add",
     hints=("Start with a total of zeros, one per sample: x.new_zeros(len(x)). Each layer returns the next point and "
            "its own log_det.",

@@ -80,6 +80,8 @@ FORWARD = Exercise(
         Suspect("the clamp is missing altogether: s from the network went straight into exp",
                 lambda x, st, a: (torch.cat([x.chunk(2, 1)[0], _halves(x, st, a)[1] * _halves(x, st, a)[2].exp()
                                              + _halves(x, st, a)[4]], 1), _halves(x, st, a)[2].sum(1))),
+        Suspect("a hard clamp: torch.clamp has slope 0 outside ±α, where nothing can be learnt; use the soft one",
+                lambda x, st, a: _hard(x, st, a)),
         Suspect("log_det has the wrong sign: on the way to z the second half is multiplied by exp(s), so it is +Σ s",
                 lambda x, st, a: (_right(x, st, a)[0], -_right(x, st, a)[1])),
         Suspect("a mean over the features where a sum is due: the logarithm of a product is a sum",
@@ -99,6 +101,12 @@ FORWARD = Exercise(
                                              * _halves(x, st, a)[3].exp()], 1), _right(x, st, a)[1])),
     ),
 )
+
+
+def _hard(x, st, alpha):
+    x1, x2, raw, _, t = _halves(x, st, alpha)
+    s = raw.clamp(-alpha, alpha)
+    return torch.cat([x1, x2 * s.exp() + t], 1), s.sum(1)
 
 
 def _swapped(x, st, alpha):

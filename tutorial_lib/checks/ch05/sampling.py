@@ -36,43 +36,46 @@ class Probe(nn.Module):
         return z, total
 
 
-def _spread(z):
-    return float(z.detach().std())
+def _like_normal(z, sd, mean=0.0):
+    """Whether every axis of z (n, d) has this standard deviation and mean, within the error of n draws."""
+    return bool(((z.std(0) / sd - 1).abs() < 0.06).all() and ((z.mean(0) - mean).abs() < 0.08 * sd).all())
 
 
-def _near(value, target, tolerance=0.06):
-    return abs(value - target) <= tolerance * max(target, 0.1)
+def _drawn(call):
+    """Laws of the draw itself, at temperature 1: many points, unrelated axes, normal."""
+    z = Probe()(call(Probe(), N, 1.0).detach())[0]
+    if float((z - z[:1]).abs().max()) < 1e-3:
+        return f"all {N} samples are the same point", "one draw repeated n times: draw n latents"
+    off = float((torch.corrcoef(z.T) - torch.eye(4)).abs().max())
+    if off > 0.9:
+        return (f"two axes of the latents have correlation {off:.2f}",
+                "the same random number on every axis: draw (n, d)")
+    if _like_normal(z, 12**-0.5, mean=0.5):
+        return "the latents have mean 0.5 and are all positive", "torch.rand draws uniform numbers: use torch.randn"
+    return None
 
 
 def _temperature(call):
     flow, t = Probe(), 0.5
     x = call(flow, N, t).detach()
-    spread = _spread(flow(x)[0])
-    if _near(spread, t) and bool((flow(x)[0].mean(0).abs() < 0.1 * t).all()):
+    z = flow(x)[0]
+    if _like_normal(z, t):
         return None
     guesses = (
-        (_near(_spread(flow(x / t)[0]), 1.0), "the temperature was applied to x: it must scale the latent z, before "
-                                             "flow.inverse"),
-        (_near(_spread(flow.inverse(x)[0]), t), "flow(z) was called where flow.inverse(z) is needed: samples are data"),
-        (_near(_spread(x), t), "the latent itself was returned: it still has to go through flow.inverse"),
-        (_near(spread, 1.0), "the temperature is not used at all"),
-        (_near(spread, t * t), "the temperature was used as a variance, or twice: it is the standard deviation of z"),
-        (_near(spread, t**0.5), "the square root of the temperature was used: it is the standard deviation of z"),
-        (_near(spread, 1 / t), "z was divided by the temperature: multiply"),
-        (_near(spread, t / 12**0.5), "uniform numbers (torch.rand) where normal ones (torch.randn) are due"))
+        (_like_normal(flow(x / t)[0], 1.0), "the temperature was applied to x: it must scale the latent z, before "
+                                            "flow.inverse"),
+        (_like_normal(flow.inverse(x)[0], t), "flow(z) was called where flow.inverse(z) is needed: samples are data"),
+        (_like_normal(x, t), "the latent itself was returned: it still has to go through flow.inverse"),
+        (_like_normal(z, 1.0), "the temperature is not used at all"),
+        (_like_normal(z, t * t), "the temperature was used twice: it is the standard deviation of z"),
+        (_like_normal(z, t**0.5), "the temperature was used as a variance: it is the standard deviation of z"),
+        (_like_normal(z, 1 / t), "z was divided by the temperature: multiply"))
     cause = next((text for matches, text in guesses if matches), "")
-    return f"at temperature {t} the latents of your samples have standard deviation {spread:.3f}", cause
+    return f"at temperature {t} the latents of your samples have standard deviation {float(z.std()):.3f}", cause
 
 
 def _gaussian(call):
-    flow = Probe()
-    z = flow(call(flow, N, 1.0).detach())[0]
-    if float(z[1:].sub(z[:1]).abs().max()) < 1e-3:
-        return f"all {N} samples are the same point", "one draw repeated n times: draw n latents"
-    off = torch.corrcoef(z.T)[0, 1:].abs().max()
-    if off > 0.1:
-        return (f"two axes of the latents have correlation {float(off):.2f}",
-                "the same random number on every axis: draw an (n, d) tensor")
+    z = Probe()(call(Probe(), N, 1.0).detach())[0]
     fourth = float(((z - z.mean(0)) / z.std(0)).pow(4).mean())
     return None if 2.6 < fourth < 3.4 else (
         f"the fourth moment of the latents is {fourth:.2f}, a Gaussian has 3", "the base is not standard normal")
@@ -95,6 +98,7 @@ SAMPLE = Exercise(
     name="sample", minutes=6,
     returns=(lambda flow, n, temperature: TensorSlot("the samples", (n, *flow.shape), "(n, d)"),),
     laws=(Law("the number of samples is not n", _fresh),
+          Law("the samples do not come from independent draws of a standard normal", _drawn),
           Law("the latents of the samples do not have the temperature as their spread", _temperature),
           Law("the latents of the samples are not standard normal at temperature 1", _gaussian),
           Law("temperature 0 must give one point, the image of z = 0", _zero)),
