@@ -274,6 +274,15 @@ def test_a_folder_that_cannot_be_written_is_found_before_training(capsys, folder
     assert code == 2 and "--out" in captured.err and "training" not in captured.out
 
 
+@pytest.fixture
+def ctrl_c_works():
+    """A shell that starts its jobs in the background has them ignore Ctrl-C; these tests need it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_works")
 def test_ctrl_c_during_training_keeps_the_rows_that_were_ready(capsys, folder, monkeypatch):
     monkeypatch.setattr(detectors.Mahalanobis, "_fit", lambda *_: signal.raise_signal(signal.SIGINT))
     code, _, err = compare(capsys, folder, "--methods", "pca,mahalanobis", "--size", "48")
@@ -282,6 +291,7 @@ def test_ctrl_c_during_training_keeps_the_rows_that_were_ready(capsys, folder, m
     assert [row["method"] for row in stored(folder)["rows"]] == ["pca"] and stored(folder)["complete"] is False
 
 
+@pytest.mark.usefixtures("ctrl_c_works")
 def test_ctrl_c_before_anything_is_ready_says_so(capsys, folder, monkeypatch):
     monkeypatch.setattr(detectors.PCA, "_fit", lambda *_: signal.raise_signal(signal.SIGINT))
     code, _, err = compare(capsys, folder)
@@ -295,6 +305,7 @@ def command(folder, *more) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT to one process exists on POSIX only")
+@pytest.mark.usefixtures("ctrl_c_works")
 def test_ctrl_c_stops_a_real_process_in_the_middle_of_differnet(folder):
     more = ("--methods", "pca,differnet", "--size", "128")
     with subprocess.Popen(command(folder, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -347,6 +347,16 @@ def test_pixel_metrics_leave_out_what_nobody_marked(folder):
     assert len(found.notes) == 2 and not found.problems
 
 
+def test_packed_masks_come_back_as_they_were():
+    rng, packed = np.random.default_rng(0), pictures.PackedMasks()
+    masks = [rng.random(shape) > 0.5 for shape in ((3, 5), (8, 8), (1, 1))] + [np.zeros((4, 7), bool)]
+    for mask in masks:
+        packed.append(torch.from_numpy(mask))
+    assert len(packed) == 4
+    for mask, back in zip(masks, packed, strict=True):
+        assert back.dtype == bool and (back == mask).all()
+
+
 # ----------------------------------------------------------------------------------------------------------------- lab
 
 
@@ -381,6 +391,7 @@ def test_lab_says_where_to_go_when_the_notebooks_are_not_there(tmp_path, monkeyp
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT to one process exists on POSIX only")
 def test_lab_opens_with_its_token_only_and_one_ctrl_c_stops_it():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job would ignore Ctrl-C
     with socket.socket() as probe:
         probe.bind((lab.HOST, 0))
         port = probe.getsockname()[1]
@@ -398,4 +409,5 @@ def test_lab_opens_with_its_token_only_and_one_ctrl_c_stops_it():
             said, code = process.stdout.read(), process.wait(timeout=30)
         finally:
             process.kill()
+            signal.signal(signal.SIGINT, before)
     assert code == 0 and "has stopped" in said and "Traceback" not in said

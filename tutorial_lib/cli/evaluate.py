@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tutorial_lib import detectors, metrics
 from tutorial_lib.cli.machine import PeakMemory
+from tutorial_lib.cli.pictures import Findings
 from tutorial_lib.data import Split
 
 
@@ -20,10 +21,10 @@ class Outcome:
     maps: dict[int, Tensor] = field(default_factory=dict)  # test index -> (H, W)
 
 
-def evaluate(method: str, split: Split, pixel_truth: list[int], shown: list[int], settings: dict) -> Outcome:
+def evaluate(method: str, split: Split, found: Findings, shown: list[int], settings: dict) -> Outcome:
     """Train ``method`` in its small setting on ``split.train`` and judge it on ``split.test``.
 
-    ``pixel_truth`` are the test indices that pixel metrics use, ``shown`` those whose maps are kept. Times are wall
+    ``found`` holds the masks that pixel metrics use, ``shown`` are the test indices whose maps are kept. Times are wall
     times and hold everything a user waits for, reading files included; images per second is that of ``score``.
     Raises what the detector raises.
     """
@@ -37,7 +38,7 @@ def evaluate(method: str, split: Split, pixel_truth: list[int], shown: list[int]
         "method": method,
         "backbone": detector.backbone_label,
         **_image_metrics(scores.numpy(), split),
-        **_pixel_metrics(maps, split, pixel_truth),
+        **_pixel_metrics(maps, split, found),
         "train_seconds": fit_seconds,
         "score_seconds": score_seconds,
         "map_seconds": map_seconds,
@@ -76,21 +77,8 @@ def _image_metrics(scores: np.ndarray, split: Split) -> dict:
     }
 
 
-def _pixel_metrics(maps, split: Split, pixel_truth: list[int]) -> dict:
-    if maps is None or not any(split.labels[i] for i in pixel_truth):
+def _pixel_metrics(maps, split: Split, found: Findings) -> dict:
+    if maps is None or not any(split.labels[i] for i in found.pixel_truth):
         return {"pixel_auroc": None, "aupro": None}
-    chosen, masks = [maps[i] for i in pixel_truth], _Masks(split, pixel_truth)
-    return {"pixel_auroc": metrics.pixel_auroc(chosen, masks), "aupro": metrics.aupro(chosen, masks)}
-
-
-class _Masks:
-    """The chosen masks, read from disk one at a time."""
-
-    def __init__(self, split: Split, indices: list[int]):
-        self.masks, self.indices = split.masks, indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> Tensor:
-        return self.masks[self.indices[position]]
+    chosen = [maps[i] for i in found.pixel_truth]
+    return {"pixel_auroc": metrics.pixel_auroc(chosen, found.masks), "aupro": metrics.aupro(chosen, found.masks)}

@@ -9,6 +9,24 @@ from tqdm import tqdm
 from tutorial_lib.data import DataError, ImageFiles, Split
 
 
+class PackedMasks:
+    """Masks held in memory at one bit per pixel; ``masks[i]`` is ``(H, W)`` bool. Read once, used by every method."""
+
+    def __init__(self):
+        self._packed: list[tuple[tuple[int, int], np.ndarray | None]] = []
+
+    def append(self, mask) -> None:
+        mask = np.asarray(mask)
+        self._packed.append((mask.shape, np.packbits(mask) if mask.any() else None))
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        (h, w), bits = self._packed[index]
+        return np.zeros((h, w), bool) if bits is None else np.unpackbits(bits, count=h * w).reshape(h, w).astype(bool)
+
+
 @dataclass
 class Findings:
     """What a split holds, counted; ``problems`` stop a comparison, ``notes`` do not."""
@@ -16,6 +34,7 @@ class Findings:
     counts: dict[str, int]
     sizes: Counter = field(default_factory=Counter)  # (H, W) -> how many pictures
     pixel_truth: list[int] = field(default_factory=list)  # test pictures that pixel metrics may use
+    masks: PackedMasks = field(default_factory=PackedMasks)  # one for each of ``pixel_truth``
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -46,6 +65,7 @@ def inspect(split: Split, progress: bool = True) -> Findings:
                     mask = _try(split.masks, index, found)
                     if mask is not None and (mask.numpy().any() or not split.labels[index]):
                         found.pixel_truth.append(index)
+                        found.masks.append(mask)
                     elif mask is not None:
                         empty.append(_name(part, index))
     _note(found, black, "entirely black and used as they are", "is entirely black and used as it is")

@@ -33,7 +33,7 @@ class Report:
         """Run one method. A method that cannot work with the data gets a row that says so; the others go on."""
         print(f"{method}: training …", flush=True)
         try:
-            outcome = evaluate(method, self._split, self._found.pixel_truth, self._shown, settings)
+            outcome = evaluate(method, self._split, self._found, self._shown, settings)
         except ValueError as error:
             if not type(error).__module__.startswith("tutorial_lib."):
                 raise
@@ -56,9 +56,9 @@ class Report:
                 print("No contact sheet: none of these methods has heat maps.")
             return
         split, shown, buffer = self._split, self._shown, io.BytesIO()
-        known = set(self._found.pixel_truth)
-        fig = contact_sheet([split.test[i] for i in shown], [split.masks[i] if i in known else None for i in shown],
-                            self._maps, [split.kinds[i] for i in shown],
+        place = {index: position for position, index in enumerate(self._found.pixel_truth)}
+        masks = [self._found.masks[place[index]] if index in place else None for index in shown]
+        fig = contact_sheet([split.test[i] for i in shown], masks, self._maps, [split.kinds[i] for i in shown],
                             f"{split.name}: the first pictures of each kind, one colour scale per method")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # a name in a script that the font lacks
