@@ -34,7 +34,7 @@ def clouds(panels: dict[str, Tensor], half: float = 3.2, behind: Tensor | None =
         else:
             ax.scatter(*points.T, c=colour, s=4, cmap=style.NEUTRAL)
         if k in circle:
-            ax.add_patch(Circle((0, 0), 2, fill=False, color=style.GREY, linestyle="--"))
+            ax.add_patch(Circle((0, 0), 2, fill=False, color=style.GREY, linestyle="--", linewidth=1.4, zorder=3))
         ax.set(title=title, xlabel="first coordinate")
     axes[0, 0].set_ylabel("second coordinate")
     return fig
@@ -80,7 +80,7 @@ def losses(curves: dict[str, list[float]], ylabel: str = "loss, nats per sample"
     ax.set(xlabel="step", ylabel=ylabel)
     if ylim is not None:
         ax.set_ylim(*ylim)
-    ax.legend(loc="upper right")
+    ax.legend(loc="center right")
     return fig
 
 
