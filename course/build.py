@@ -19,6 +19,7 @@ from pathlib import Path
 import cutting
 import jupytext
 import nbformat
+from jupytext.config import load_jupytext_config
 from nbformat.v4 import new_notebook
 from running import BuildError, execute
 
@@ -40,6 +41,13 @@ def read_source(path: Path) -> nbformat.NotebookNode:
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
     return nb
+
+
+def as_text(nb: nbformat.NotebookNode, path: Path) -> str:
+    """The text that JupyterLab writes to the source at ``path`` when a reader saves ``nb``, blank lines included."""
+    settings = {"extension": ".py", "format_name": "percent"}
+    load_jupytext_config(str(path)).set_default_format_options(settings)
+    return jupytext.writes(nb, fmt=settings)
 
 
 def exercise_of(solution: nbformat.NotebookNode, path: Path) -> nbformat.NotebookNode:
@@ -86,11 +94,11 @@ def orphans(root: Path) -> list[Path]:
             for p in sorted((root / folder).glob("*.ipynb")) if p not in known]
 
 
-def write(nb: nbformat.NotebookNode, path: Path) -> None:
-    """Store ``nb``; an interrupted write leaves the old file whole."""
+def write(text: str, path: Path) -> None:
+    """Store ``text``; an interrupted write leaves the old file whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(nbformat.writes(nb) + "\n", encoding="utf-8", newline="\n")
+    part.write_text(text, encoding="utf-8", newline="\n")
     part.replace(path)
 
 
@@ -99,6 +107,9 @@ def check(root: Path, names: list[str]) -> list[str]:
     stale = []
     for source, built, blank in targets(root, names):
         nb = read_source(source)
+        if not blank and source.read_text(encoding="utf-8") != as_text(nb, source):
+            stale.append(f"{source.relative_to(root).as_posix()} is not laid out as JupyterLab saves it: run "
+                         f"'python course/build.py {source.stem}'")
         if not is_current(built, exercise_of(nb, source) if blank else nb, executed=not blank):
             stale.append(f"{built.relative_to(root).as_posix()} is stale: run 'python course/build.py {source.stem}'")
     if not names:
@@ -115,9 +126,11 @@ def build(root: Path, names: list[str]) -> None:
         if blank:
             nb = exercise_of(nb, source)
         else:
+            if source.read_text(encoding="utf-8") != (text := as_text(nb, source)):
+                write(text, source)   # else JupyterLab would see two versions and refuse to open either
             built.parent.mkdir(parents=True, exist_ok=True)
             execute(nb, built.parent, name)
-        write(nb, built)
+        write(nbformat.writes(nb) + "\n", built)
         print(f"{name}: {time.perf_counter() - start:.1f} s", flush=True)
 
 

@@ -53,6 +53,8 @@ def address(chromium, course, tmp_path_factory):
         "IPYTHONDIR": str(private / "ipython"), "FLOW_COURSE_PROGRESS": str(private / "progress.json"),
         "PYTHONUNBUFFERED": "1"}
     env.pop("MPLBACKEND", None)
+    (private / "_CONFIG").mkdir()        # lets the test ask JupyterLab's page what it is doing
+    (private / "_CONFIG" / "jupyter_lab_config.json").write_text('{"LabApp": {"expose_app_in_browser": true}}')
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,6 +1,7 @@
 """Laws of the builder: the same source gives the same bytes, stale files are named, nothing personal is stored."""
 
 import json
+import os
 import textwrap
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from jupytext.sync_contentsmanager import build_sync_jupytext_contents_manager_class
 
 ROOT = Path(__file__).resolve().parents[1]
-CHAPTER = '''# %% [markdown]
+CHAPTER = '''# ---
+# jupyter:
+#   kernelspec:
+#     name: somebody-elses-kernel
+# ---
+
+# %% [markdown]
 # # A tiny chapter
 #
 # With $x^2$ and a table.
@@ -148,12 +155,46 @@ def test_check_names_a_run_that_was_not_stored_and_a_file_without_source(project
     assert [p.split(" ")[0] for p in problems] == ["notebooks/05_tiny.ipynb", "solutions/99_gone.ipynb"]
 
 
+def jupyterlab(project: Path):
+    """The part of JupyterLab that opens and saves notebooks, with the pairing of this project."""
+    return build_sync_jupytext_contents_manager_class(LargeFileManager)(root_dir=str(project))
+
+
+def test_building_lays_the_source_out_as_jupyterlab_saves_it(project):
+    text = (project / "course" / "chapters" / "05_tiny.py").read_text()
+    assert text != CHAPTER and text == CHAPTER[CHAPTER.index("# %% [markdown]"):]
+
+
+def test_check_names_a_source_that_jupyterlab_would_write_differently(project):
+    source = project / "course" / "solutions" / "05_tiny.py"
+    text = source.read_text()
+    source.write_text(text.replace("\n\n\n# %%", "\n\n# %%"))
+    try:
+        problems = build.check(project, [])
+    finally:
+        source.write_text(text)
+    assert [p.split(" ")[0] for p in problems] == ["course/solutions/05_tiny.py"]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_jupyterlab_opens_a_notebook_whatever_the_files_ages(project, hours):
+    """A checkout gives files any order of age, and jupytext refuses an old source that differs in one blank line."""
+    source, built = (project / p for p in ("course/chapters/05_tiny.py", "notebooks/05_tiny.ipynb"))
+    now = built.stat().st_mtime
+    try:
+        os.utime(source, (now, now + 3600 * hours))
+        model = jupyterlab(project).get("notebooks/05_tiny.ipynb", content=True)
+    finally:
+        os.utime(source, (now, now))
+    assert model["content"]["cells"][1]["outputs"]
+
+
 @pytest.mark.parametrize("folder", ["notebooks", "solutions"])
 def test_saving_in_jupyterlab_writes_the_source(project, folder):
     source = project / "course" / {"notebooks": "chapters"}.get(folder, folder) / "05_tiny.py"
     built = project / folder / "05_tiny.ipynb"
     text, stored = source.read_text(), built.read_text()
-    manager = build_sync_jupytext_contents_manager_class(LargeFileManager)(root_dir=str(project))
+    manager = jupyterlab(project)
     path = f"{folder}/05_tiny.ipynb"
     try:
         manager.save(manager.get(path, content=True), path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tutorial_lib.cli.errors import CommandError, Parser
 
 START = "notebooks/00_start_here.ipynb"
+SETTINGS = Path(__file__).parent / "jupyter"  # JupyterLab's question "notified about news?" is switched off there
 PORT, TRIES = 8888, 50
 HOST = "127.0.0.1"
 
@@ -24,6 +25,8 @@ def run(argv: list[str]) -> int:
     root, port = course_folder(), choose_port(options.port)
     token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(16)
     os.environ["JUPYTER_TOKEN"] = token  # by the environment: the list of processes shows arguments to everybody
+    more = os.environ.get("JUPYTER_CONFIG_PATH")
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join([str(SETTINGS), *([more] if more else [])])
     here = START if (root / START).is_file() else ""
     if not here:
         print(f"Note: {START} is not there. 'python course/build.py' builds the notebooks.", flush=True)
