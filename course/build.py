@@ -10,6 +10,7 @@ cut by the markers of ``cutting.py``, without outputs. The same sources give the
 """
 
 import argparse
+import copy
 import hashlib
 import sys
 import time
@@ -43,11 +44,11 @@ def read_source(path: Path) -> nbformat.NotebookNode:
     return nb
 
 
-def as_text(nb: nbformat.NotebookNode, path: Path) -> str:
-    """The text that JupyterLab writes to the source at ``path`` when a reader saves ``nb``, blank lines included."""
-    settings = {"extension": ".py", "format_name": "percent"}
-    load_jupytext_config(str(path)).set_default_format_options(settings)
-    return jupytext.writes(nb, fmt=settings)
+def as_text(nb: nbformat.NotebookNode) -> str:
+    """The text that JupyterLab writes to the source when a reader saves ``nb``, blank lines included."""
+    layout = {"extension": ".py", "format_name": "percent"}
+    load_jupytext_config(str(ROOT / "course")).set_default_format_options(layout)
+    return jupytext.writes(copy.deepcopy(nb), fmt=layout)
 
 
 def exercise_of(solution: nbformat.NotebookNode, path: Path) -> nbformat.NotebookNode:
@@ -107,7 +108,7 @@ def check(root: Path, names: list[str]) -> list[str]:
     stale = []
     for source, built, blank in targets(root, names):
         nb = read_source(source)
-        if not blank and source.read_text(encoding="utf-8") != as_text(nb, source):
+        if not blank and source.read_text(encoding="utf-8") != as_text(nb):
             stale.append(f"{source.relative_to(root).as_posix()} is not laid out as JupyterLab saves it: run "
                          f"'python course/build.py {source.stem}'")
         if not is_current(built, exercise_of(nb, source) if blank else nb, executed=not blank):
@@ -126,7 +127,7 @@ def build(root: Path, names: list[str]) -> None:
         if blank:
             nb = exercise_of(nb, source)
         else:
-            if source.read_text(encoding="utf-8") != (text := as_text(nb, source)):
+            if source.read_text(encoding="utf-8") != (text := as_text(nb)):
                 write(text, source)   # else JupyterLab would see two versions and refuse to open either
             built.parent.mkdir(parents=True, exist_ok=True)
             execute(nb, built.parent, name)

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = '''# ---
 # jupyter:
 #   kernelspec:
-#     name: somebody-elses-kernel
+#     display_name: Of somebody else
+#     name: elsewhere
 # ---
 
 # %% [markdown]
