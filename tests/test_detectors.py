@@ -200,7 +200,7 @@ def test_unknown_names_and_settings_get_a_sentence():
 
 @every
 def test_a_backbone_may_be_given_as_the_network_itself(name, normals, fitted):
-    network = backbones.load("embedded", weights="random")
+    network = backbones.load("embedded", weights="random", taps=fitted[name].settings.taps)
     detector = make(name, backbone=network)
     detector.fit(normals)
     torch.testing.assert_close(detector.score(normals), fitted[name].score(normals), rtol=1e-4, atol=0)
@@ -235,7 +235,7 @@ def test_calibration_is_kept_and_refuses_what_is_no_share(fitted, normals):
 def test_the_squared_latent_is_scikit_learns_mahalanobis_distance(shrinkage, rows):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(rows, 20)) @ rng.normal(size=(20, 20)), rng.normal(size=(9, 20))
-    whitening, _ = shrunk_whitening(torch.from_numpy(x), shrinkage, standardise=False)
+    whitening = shrunk_whitening(torch.from_numpy(x), shrinkage, standardise=False).whitening
     z = whitening(torch.from_numpy(y))[0]
     expected = ShrunkCovariance(shrinkage=shrinkage).fit(x).mahalanobis(y)
     np.testing.assert_allclose(z.square().sum(1), expected, rtol=1e-9)
@@ -244,12 +244,28 @@ def test_the_squared_latent_is_scikit_learns_mahalanobis_distance(shrinkage, row
 def test_the_default_shrinkage_is_that_of_ledoit_and_wolf_on_standardised_columns():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(30, 12)) @ rng.normal(size=(12, 12)) * np.arange(1, 13), rng.normal(size=(5, 12))
-    whitening, shrinkage = shrunk_whitening(torch.from_numpy(x))
+    whitening, shrinkage, _ = shrunk_whitening(torch.from_numpy(x))
     reference = LedoitWolf().fit(x / x.std(0))
     assert 0.01 < shrinkage < 0.9  # neither end: both parts of the formula count
     assert shrinkage == pytest.approx(reference.shrinkage_, rel=1e-9)
     np.testing.assert_allclose(whitening(torch.from_numpy(y))[0].square().sum(1), reference.mahalanobis(y / x.std(0)),
                                rtol=1e-9)
+
+
+def test_the_noise_that_shrinkage_stands_for_makes_its_covariance_true():
+    x = torch.from_numpy(np.random.default_rng(2).normal(size=(40, 6)) @ np.diag([1.0, 2, 3, 4, 5, 60]))
+    whitening, a, noise = shrunk_whitening(x, shrinkage=0.4)
+    s = torch.cov(x.T, correction=0)
+    torch.testing.assert_close((1 - a) * s + noise.square().diag(), whitening.L @ whitening.L.T)
+
+
+def test_views_of_one_image_are_not_counted_as_independent_rows():
+    images = torch.from_numpy(np.random.default_rng(3).normal(size=(12, 30)))
+    views = images.repeat_interleave(8, 0)
+    counted = shrunk_whitening(views).shrinkage
+    honest = shrunk_whitening(views, independent=images).shrinkage
+    assert honest == pytest.approx(LedoitWolf().fit(images / images.std(0, correction=0)).shrinkage_, rel=1e-9)
+    assert counted < honest / 2
 
 
 def test_mahalanobis_scores_are_the_distance_of_its_features(normals):

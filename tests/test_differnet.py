@@ -113,9 +113,30 @@ def test_the_trained_flow_keeps_every_law(normals):
     assert report.ok, str(report)
 
 
+def test_the_small_setting_begins_as_mahalanobis_on_the_same_features_and_views(normals):
+    differnet = small(steps=1, lr=0.0, weight_decay=0.0)
+    gaussian = detectors.create("mahalanobis", progress=False, **differnet.view_settings)
+    differnet.fit(normals)
+    gaussian.fit(normals)
+    expected = gaussian.score(normals) / differnet.feature_dim
+    torch.testing.assert_close(differnet.score(normals), expected, rtol=1e-3, atol=0)
+
+
+def test_noise_keeps_the_loss_of_unseen_normals_from_running_away():
+    images = factory.normal("washer", 30, size=64)
+    loss = {}
+    for noise in (True, False):
+        detector = small(steps=60, hidden=32, noise=noise)
+        learned = detector.fit(images[:24])["loss"][-1]
+        whitening_part = float(detector.flow.transform[0](images.new_zeros(1, detector.feature_dim))[1])
+        loss[noise] = learned, float(detector.view_loss(images[24:]).mean()) + whitening_part / detector.feature_dim
+    assert abs(loss[True][1] - loss[True][0]) < 5  # measured 1.4
+    assert loss[False][0] < 0 < 50 < loss[False][1]  # learned by heart: measured -1.3 on its own, 326 on others
+
+
 def test_training_lowers_the_loss_and_reports_every_step(normals):
     seen = []
-    history = small(steps=30).fit(normals, callback=lambda step, loss: seen.append((step, loss)))
+    history = small(steps=30, noise=False).fit(normals, callback=lambda step, loss: seen.append((step, loss)))
     assert seen == list(enumerate(history["loss"]))
     assert len(seen) == 30
     assert np.mean(history["loss"][-5:]) < np.mean(history["loss"][:5]) - 0.05
@@ -123,7 +144,7 @@ def test_training_lowers_the_loss_and_reports_every_step(normals):
 
 def test_fresh_views_keep_the_last_small_batch_and_run_the_epochs(normals):
     sizes = []
-    detector = small(bank=0, whiten=False, steps=0, epochs=2, images_per_step=4, train_views=3)
+    detector = small(bank=0, whiten=False, noise=False, steps=0, epochs=2, images_per_step=4, train_views=3)
     vectors = detector._vectors
     detector._vectors = lambda batch, angles: sizes.append(tuple(angles.shape)) or vectors(batch, angles)
     assert detector.fit(normals)["steps"] == 4
@@ -236,14 +257,15 @@ def test_test_views_are_drawn_once_and_an_image_keeps_its_training_views(normals
     torch.testing.assert_close(detector.bank_features(normals)[:2], detector.bank_features(normals[:2]))
 
 
-@pytest.mark.parametrize("wrong", [{"pooling": ("median",)}, {"test_angles": "odd"}, {"test_views": 0}, {"scales": 0}])
+@pytest.mark.parametrize("wrong", [{"pooling": ("median",)}, {"test_angles": "odd"}, {"test_views": 0}, {"scales": 0},
+                                   {"whiten": False}, {"steps": 0}])
 def test_impossible_settings_get_a_sentence(wrong):
-    with pytest.raises(DetectorError, match="expected"):
+    with pytest.raises(DetectorError, match=r"expected|needs whiten=True"):
         small(**wrong)
 
 
 def test_an_image_too_small_for_the_backbone_gets_a_sentence(normals):
-    with pytest.raises(DetectorError, match="would see 31 pixels a side, and needs 63"):
+    with pytest.raises(DetectorError, match="would see 31 pixels a side and needs 63"):
         small(backbone="alexnet", size=126, scales=3).fit(normals)
 
 

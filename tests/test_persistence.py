@@ -151,7 +151,8 @@ class StopAt:
 
 @pytest.mark.parametrize("fresh_views", [False, True])
 def test_ctrl_c_and_resume_end_where_an_uninterrupted_training_ends(fresh_views, normals, tmp_path):
-    numbers = {"bank": 0, "whiten": False, "steps": 0, "epochs": 3, "train_views": 2} if fresh_views else {}
+    fresh = {"bank": 0, "whiten": False, "noise": False, "steps": 0, "epochs": 3, "train_views": 2}
+    numbers = fresh if fresh_views else {}
     whole = make(**numbers)
     losses = whole.fit(normals)["loss"]
     assert len(losses) == 6

@@ -201,8 +201,9 @@ class Detector:
         """The backbone's feature maps of images ``(B, 3, S, S)``; a sentence where S is too small for it."""
         need = max(self.backbone.MIN_SIZE, *(tap.stride for tap in self.backbone.taps.values()))
         if batch.shape[-1] < need:
-            raise DetectorError(f"{self.name}: the backbone '{self.backbone.name}' would see {batch.shape[-1]} pixels "
-                                f"a side, and needs {need}. Use a larger size than {self.settings.size}, or fewer scales.")
+            raise DetectorError(f"{self.name}: the backbone would see {batch.shape[-1]} pixels a side and needs "
+                                f"{need}. Use "
+                                f"a larger size (now {self.settings.size}) or fewer scales.")
         return self.backbone(batch)
 
     def _need_fit(self, what: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from sklearn.covariance import ledoit_wolf_shrinkage
 from torch import Tensor
@@ -23,16 +25,30 @@ def spread(rows: Tensor) -> Tensor:
     return std.clamp(min=DEAD * float(alive.median()))
 
 
-def shrunk_whitening(rows: Tensor, shrinkage: float | None = None, standardise: bool = True) -> tuple[Whitening, float]:
-    """The affine flow z = L^-1 (x - mean) whose L L^T is the shrunk covariance of ``rows``; and the shrinkage used.
+class Shrunk(NamedTuple):
+    """A whitening, the share a of the identity in it, and the noise ``(D,)`` that this share stands for.
+
+    sqrt(1 - a) (x - mean) + noise * N(0, I) has the shrunk covariance L L^T, so that its latent has covariance I.
+    """
+
+    whitening: Whitening
+    shrinkage: float
+    noise: Tensor
+
+
+def shrunk_whitening(rows: Tensor, shrinkage: float | None = None, standardise: bool = True,
+                     independent: Tensor | None = None) -> Shrunk:
+    """The affine flow z = L^-1 (x - mean) whose L L^T is the shrunk covariance of ``rows``, in float64.
 
         covariance = (1 - a) S + a (tr S / D) I        |z|^2 is the squared Mahalanobis distance
 
     Args:
         rows: samples ``(N, D)``; N may be smaller than D.
         shrinkage: a in (0, 1); None takes the value of Ledoit and Wolf 2004 (A well-conditioned estimator for
-            large-dimensional covariance matrices), which assumes independent rows; views of one image are not.
+            large-dimensional covariance matrices).
         standardise: shrink the correlations instead, so that units of channels do not matter.
+        independent: the rows that Ledoit and Wolf may count, where ``rows`` holds several views of one image: views
+            are not independent, and counting them as if they were gives far too little shrinkage.
 
     Raises:
         DetectorError: all rows are equal.
@@ -41,12 +57,14 @@ def shrunk_whitening(rows: Tensor, shrinkage: float | None = None, standardise: 
     scale = spread(rows) if standardise else torch.ones_like(rows[0])
     x = rows / scale
     if shrinkage is None:
-        shrinkage = float(ledoit_wolf_shrinkage(x.cpu().numpy()))
+        counted = x if independent is None else independent.double() / scale
+        shrinkage = float(ledoit_wolf_shrinkage(counted.cpu().numpy()))
     a = min(max(shrinkage, 1e-6), 1 - 1e-6)
     whitening = Whitening(rows.shape[1]).to(rows).fit(x, eps=a / (1 - a))  # S + a/(1-a) (tr S / D) I
     whitening.L.mul_((1 - a) ** 0.5 * scale[:, None])  # back to the units of the rows
     whitening.mean.mul_(scale)
-    return whitening, shrinkage
+    level = x.var(0, correction=0).mean()  # tr S / D
+    return Shrunk(whitening, shrinkage, (a * level).sqrt() * scale)
 
 
 def per_position_cholesky(moments: Tensor, shrinkage: float, ridge: float) -> Tensor:

@@ -14,8 +14,21 @@ Where the two differ, the choice made here:
 - map: the paper's formula; the code squares it at the end. ``map_power=2`` selects that.
 - test angles: the code draws 64 anew for every image, so its AUROC changes from run to run; here 64 are drawn once.
 - log_det comes from the same pass as z; the code runs every s/t network twice.
+- rotations fill the corners with black and take the nearest pixel, as the code does; so do the smaller scales.
 - entries of z are cut at +-1e6 before they are squared, so that a score is always finite; the code cuts after every
   block. No normal image comes near it.
+
+What ``small`` changes, to train in seconds from 100 images without ImageNet:
+
+- the embedded backbone at ``size`` and ``size / 2`` pixels, mean and maximum over positions of its maps: 1344 entries;
+- small rotations, and a fixed bank of views per image whose features are computed once: the paper turns anew at every
+  step, at the price of the backbone at every step;
+- the affine flow of ``mahalanobis`` in front (``whiten``) and couplings that begin as the identity (``zero_init``):
+  step 0 ranks as ``mahalanobis`` does on the same views;
+- noise (``noise``). 100 images do not span 1344 dimensions, so a flow can raise the likelihood of the training vectors
+  without limit: it stretches the directions in which they happen to agree. The shrinkage of the whitening pretends that
+  the vectors are noisy; adding that very noise in training makes them so. Without it the loss of *normal* images that
+  were not trained on goes from 0.5 to more than 1000 in 100 steps while the training loss falls; with it they agree.
 """
 
 from __future__ import annotations
@@ -32,7 +45,7 @@ from .covariance import shrunk_whitening
 from .errors import DetectorError
 from .gradient_map import gradient_map
 from .images import square
-from .pooled import CHOICE, ORDER, WEIGHTS, PooledDetector, PooledSettings
+from .pooled import CHOICE, NOISE, ORDER, WEIGHTS, PooledDetector, PooledSettings
 from .training import adam, descend, fingerprint
 from .views import random_angles, stream
 
@@ -45,6 +58,9 @@ class DifferNetSettings(PooledSettings):
         blocks, hidden, depth: coupling blocks; width and number of hidden layers of each s/t network.
         clamp, alpha: class in ``flows.clamps`` and its bound.
         whiten: put the affine flow of ``mahalanobis`` in front; its part of the log_det is a constant.
+        noise: add to each training vector, anew at every step, the noise that the shrinkage of the whitening stands
+            for; without it the flow learns the training vectors by heart. Needs ``whiten``.
+        zero_init: begin as the identity, so that step 0 scores as ``mahalanobis`` does on the same views.
         images_per_step, train_views: an optimiser step sees so many images, so many views of each.
         epochs: passes over the images; ``steps`` overrides it with a number of optimiser steps.
         lr, betas, eps, weight_decay: of Adam.
@@ -57,10 +73,12 @@ class DifferNetSettings(PooledSettings):
     clamp: str = "Atan0636Clamp"
     alpha: float = 3.0
     whiten: bool = True
+    noise: bool = True
+    zero_init: bool = True
     images_per_step: int = 16
     train_views: int = 4
     epochs: int = 0
-    steps: int = 100
+    steps: int = 200
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -70,14 +88,22 @@ class DifferNetSettings(PooledSettings):
     map_views: int = 0
     rotation: float = 10.0
     bank: int = 8
-    test_views: int = 4
+    test_views: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.noise and not self.whiten:
+            raise DetectorError("noise=True needs whiten=True, whose shrinkage says how much. Set noise=False too.")
+        if self.steps <= 0 and self.epochs <= 0:
+            raise DetectorError(f"steps={self.steps} and epochs={self.epochs}: expected one of them above 0.")
 
 
 PAPER = {
     "size": 448, "scales": 3, "pooling": ("mean",), "rotation": 180.0, "bank": 0, "train_views": 4, "test_views": 64,
-    "test_angles": "random", "whiten": False, "blocks": 8, "hidden": 2048, "depth": 3, "clamp": "Atan0636Clamp",
-    "alpha": 3.0, "images_per_step": 24, "epochs": 192, "steps": 0, "lr": 2e-4, "betas": (0.8, 0.8), "eps": 1e-4,
-    "weight_decay": 1e-5, "map_sigma": 3.0, "map_power": 1, "map_views": 0, "batch": 1,
+    "test_angles": "random", "whiten": False, "noise": False, "zero_init": False, "blocks": 8, "hidden": 2048,
+    "depth": 3, "clamp": "Atan0636Clamp", "alpha": 3.0, "images_per_step": 24, "epochs": 192, "steps": 0, "lr": 2e-4,
+    "betas": (0.8, 0.8), "eps": 1e-4, "weight_decay": 1e-5, "map_sigma": 3.0, "map_power": 1, "map_views": 0,
+    "batch": 1,
 }
 
 
@@ -104,7 +130,7 @@ class DifferNet(PooledDetector):
         with torch.random.fork_rng(devices=[]):  # linear layers draw from the global stream: give it back unchanged
             torch.manual_seed(int(stream(s.seed, WEIGHTS).initial_seed()))
             for k in range(s.blocks):
-                steps += [Permutation(dim, seed=k), TwoSidedCoupling(dim, dense(s.hidden, s.depth), clamp)]
+                steps += [Permutation(dim, seed=k), TwoSidedCoupling(dim, dense(s.hidden, s.depth, s.zero_init), clamp)]
         return Flow(Chain(*steps), (dim,))
 
     @staticmethod
@@ -115,7 +141,9 @@ class DifferNet(PooledDetector):
     def _fit(self, images, callback, resume):
         s, n = self.settings, len(images)
         bank = self.bank_features(images) if s.bank or s.whiten else None  # (N, V, D)
-        whitening, shrinkage = shrunk_whitening(bank.flatten(0, 1)) if s.whiten else (Whitening(self.feature_dim), 0.0)
+        whitening, shrinkage, noise = Whitening(self.feature_dim), 0.0, None
+        if s.whiten:
+            whitening, shrinkage, noise = shrunk_whitening(bank.flatten(0, 1), independent=bank[:, 0])
         whitening = whitening.float().to(self.device)
         white = None if not s.bank else whitening(bank.flatten(0, 1))[0].view_as(bank)
         flow = self.build_flow().to(self.device)
@@ -130,6 +158,9 @@ class DifferNet(PooledDetector):
                 x = white[chosen[:, None], view].flatten(0, 1)  # (b * views, D)
             else:
                 x = whitening(self._fresh_features(images, chosen.tolist(), step))[0]
+            if s.noise:
+                drawn = noise.float() * torch.randn(x.shape, generator=stream(s.seed, NOISE, step)).to(self.device)
+                x = (1 - shrinkage) ** 0.5 * x + whitening(whitening.mean + drawn)[0]
             return self.loss(*flow(x)).mean()
 
         optimiser = adam(flow.parameters(), lr=s.lr, betas=s.betas, eps=s.eps, weight_decay=s.weight_decay)

@@ -34,9 +34,9 @@ class Mahalanobis(PooledDetector):
     has_map = False
 
     def _fit(self, images, callback, resume):
-        rows = self.bank_features(images).flatten(0, 1)  # (N * V, D)
-        whitening, shrinkage = shrunk_whitening(rows, self.settings.shrinkage, self.settings.standardise)
-        return whitening.float().state_dict(), {"shrinkage": shrinkage, "dim": rows.shape[1]}
+        bank = self.bank_features(images)  # (N, V, D)
+        found = shrunk_whitening(bank.flatten(0, 1), self.settings.shrinkage, self.settings.standardise, bank[:, 0])
+        return found.whitening.float().state_dict(), {"shrinkage": found.shrinkage, "dim": bank.shape[2]}
 
     def _adopt(self, state):
         self.whitening = Whitening(len(state["mean"])).to(self.device)

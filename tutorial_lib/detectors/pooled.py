@@ -140,4 +140,4 @@ class PooledDetector(base.Detector):
         return (self._encode(features.flatten(0, 1)).unflatten(0, features.shape[:2]),)
 
 
-BANK, TEST, ORDER, CHOICE, WEIGHTS = range(5)  # names of the random streams of one seed
+BANK, TEST, ORDER, CHOICE, WEIGHTS, NOISE = range(6)  # names of the random streams of one seed
