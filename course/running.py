@@ -13,6 +13,7 @@ CELL_TIMEOUT_S = 600
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_TEXT = "Run this cell to use the controls."  # tests/nbval_sanitize.cfg turns a live widget's text into this
 MACHINE_PATHS = ("/home/", "/root/", "/tmp/", "/Users/", ":\\Users\\")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 
 
@@ -49,7 +50,7 @@ def execute(nb: nbformat.NotebookNode, folder: Path, name: str) -> None:
         try:
             client.execute(env=kernel_environment(Path(scratch)))
         except Exception as error:
-            raise BuildError(f"{name}: {error}") from None
+            raise BuildError(f"{name}: {COLOUR.sub('', str(error))}") from None
     nb.metadata = nbformat.from_dict(metadata)     # drops widget state and the kernel's own description
     for number, cell in enumerate(nb.cells, 1):
         for output in cell.get("outputs", ()):
