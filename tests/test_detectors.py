@@ -18,8 +18,8 @@ from tutorial_lib.detectors.covariance import per_position_cholesky, shrunk_whit
 from tutorial_lib.detectors.images import to_own_size
 from tutorial_lib.detectors.thresholds import quantile_threshold
 
-QUICK = {"pca": {"components": 4}, "mahalanobis": {}, "gaussian": {"channels": 20},
-         "differnet": {"steps": 4, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2}}
+QUICK = {"pca": {"components": 4}, "mahalanobis": {"scales": 1}, "gaussian": {"channels": 20},
+         "differnet": {"steps": 4, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2, "scales": 1}}
 every = pytest.mark.parametrize("name", detectors.NAMES)
 
 

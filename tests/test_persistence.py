@@ -15,8 +15,9 @@ from tutorial_lib import detectors
 from tutorial_lib.data import factory
 from tutorial_lib.detectors import DetectorError, files
 
-SMALL = {"pca": {}, "mahalanobis": {}, "gaussian": {"channels": 10},
-         "differnet": {"steps": 6, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2, "images_per_step": 4}}
+SMALL = {"pca": {}, "mahalanobis": {"scales": 1}, "gaussian": {"channels": 10},
+         "differnet": {"steps": 6, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2, "images_per_step": 4,
+                       "scales": 1}}
 every = pytest.mark.parametrize("name", detectors.NAMES)
 
 
