@@ -139,7 +139,7 @@ def test_the_card_describes_the_weights_that_came_with_the_course():
     assert backbones.load().label == f"embedded {card['sha256'][:8]}"
     assert card["bytes"] == weights_file.EMBEDDED.stat().st_size
     assert f"{len(procedural.CLASSES)} formula classes" in card["trained_on"]
-    assert card["settings"]["steps"] >= 800 and card["held_out_accuracy"] > 0.7 and card["cpu_minutes"] > 0
+    assert card["settings"]["steps"] >= 800 and card["held_out_accuracy"] > 0.4 and card["cpu_minutes"] > 0
 
 
 def damage_bytes(file, card):
@@ -316,7 +316,7 @@ def test_pretrain_writes_weights_that_load_and_leaves_the_global_stream_alone(tm
     from tutorial_lib.cli import pretrain
 
     monkeypatch.setattr(procedural, "CLASSES", procedural.CLASSES[:3])
-    monkeypatch.setattr(pretraining.Settings.__init__, "__defaults__", (0, 4, 2, 32, 1200, 8, 4e-3, 0.05, 0.05))
+    monkeypatch.setattr(pretraining.Settings.__init__, "__defaults__", (0, 4, 2, 32, 1200, 8, 3e-3, 0.02, 3.0))
     before, digests = torch.get_rng_state(), []
     for k in range(2):
         file = tmp_path / f"try{k}.safetensors"

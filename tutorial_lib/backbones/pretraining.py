@@ -1,7 +1,9 @@
-"""Training of the embedded backbone: tell the procedural classes apart. Nothing else is ever shown to it.
+"""Training of the embedded backbone, on procedural pictures and nothing else.
 
-The classifier reads the mean over positions of every tap, not of the deepest one only, so that each tap is trained
-towards features that mean something by themselves. Pictures are turned, zoomed, blurred and made noisy while training.
+Two tasks at once: name the class of the picture, and find the small region in it that is foreign (``alteration``).
+The classifier reads the mean over positions of every tap, not of the deepest one only, and the locator reads every
+tap as well, so that each tap is trained towards features that mean something by themselves. Pictures are turned,
+zoomed, blurred and made noisy while training.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import procedural
+from .alteration import Locator, alter, locating_loss
 from .embedded import Embedded, fold, normed_conv, stages
 
 
@@ -29,43 +32,44 @@ class Settings:
     size: int = 64
     steps: int = 1200
     batch: int = 64
-    lr: float = 4e-3
-    weight_decay: float = 0.05
-    smoothing: float = 0.05
+    lr: float = 3e-3
+    weight_decay: float = 0.02
+    locating: float = 3.0
 
 
-class Classifier(nn.Module):
-    """The stages of the backbone with batch normalisation, and one linear layer on the pooled taps."""
+class Learner(nn.Module):
+    """The stages of the backbone with batch normalisation, a classifier on the pooled taps, and a locator."""
 
     def __init__(self, classes: int):
         super().__init__()
+        self.taps = {name: Embedded.ALL_TAPS[name] for name in Embedded.DEFAULT_TAPS}
         self.stages = stages(normed_conv)
-        self.head = nn.Linear(sum(Embedded.ALL_TAPS[name].channels for name in Embedded.DEFAULT_TAPS), classes)
+        self.classify = nn.Linear(sum(tap.channels for tap in self.taps.values()), classes)
+        self.locate = Locator(self.taps)
 
-    def forward(self, images: Tensor) -> Tensor:
-        x, pooled = (images - Embedded.MEAN[0]) / Embedded.STD[0], []
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        x, maps = (images - Embedded.MEAN[0]) / Embedded.STD[0], {}
         for name, stage in self.stages.items():
-            x = stage(x)
-            if name in Embedded.DEFAULT_TAPS:
-                pooled.append(x.mean((2, 3)))
-        return self.head(torch.cat(pooled, 1))  # (B, 48 + 96 + 192) -> (B, classes)
+            x = maps[name] = stage(x)
+        pooled = torch.cat([maps[name].mean((2, 3)) for name in self.taps], 1)  # (B, 48 + 96 + 192)
+        return self.classify(pooled), self.locate(maps)  # (B, classes), (B, 1, S/4, S/4)
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """Turn, zoom, mirror, blur, change the contrast and add noise, each image by its own draw; stays in [0, 1]."""
     n = images.shape[0]
     draw = lambda low, high, *shape: low + (high - low) * torch.rand(n, *shape, generator=generator)
-    angle, zoom = draw(0, 2 * math.pi), 1.4 ** draw(-1, 1)
+    angle, zoom = draw(0, 2 * math.pi), 1.2 ** draw(-1, 1)
     mirror = draw(0, 1).lt(0.5) * 2.0 - 1
     cos, sin, nought = zoom * angle.cos(), zoom * angle.sin(), torch.zeros(n)
     turn = torch.stack([cos, -sin * mirror, nought, sin, cos * mirror, nought], 1).view(n, 2, 3)
     grid = F.affine_grid(turn, list(images.shape), align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="reflect"), 3, 1)
-    images = images + draw(0, 1, 1, 1, 1).square() * (soft - images)
+    images = images + draw(0, 1, 1, 1, 1).pow(3) * (soft - images)
     images = (images - 0.5) * draw(0.6, 1.3, 1, 1, 1) + 0.5 + draw(-0.15, 0.15, 1, 1, 1)
-    noise = torch.randn(images.shape, generator=generator) * draw(0, 0.1, 1, 1, 1).square() * 6
-    return (images + noise.clamp(-0.5, 0.5)).clamp(0, 1)
+    noise = torch.randn(images.shape, generator=generator) * 0.05 * draw(0, 1, 1, 1, 1).square()
+    return (images + noise).clamp(0, 1)
 
 
 def pretrain(settings: Settings, progress: Callable[[int, float], None] = lambda step, loss: None) -> tuple[dict, dict]:
@@ -81,13 +85,14 @@ def pretrain(settings: Settings, progress: Callable[[int, float], None] = lambda
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = Classifier(len(procedural.CLASSES)).to(memory_format=torch.channels_last)
+        network = Learner(len(procedural.CLASSES)).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.lr, settings.steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.lr, settings.steps, pct_start=0.1)
     for step in range(settings.steps):
         pick = train[torch.randint(len(train), (settings.batch,), generator=generator)]
-        batch = augment(images[pick].float() / 255, generator).contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(network(batch), labels[pick], label_smoothing=settings.smoothing)
+        batch, shape = alter(augment(images[pick].float() / 255, generator), generator)
+        logits, place = network(batch.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits, labels[pick]) + settings.locating * locating_loss(place, shape)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -96,7 +101,7 @@ def pretrain(settings: Settings, progress: Callable[[int, float], None] = lambda
 
     network.eval()
     with torch.no_grad():
-        right = [network(images[i].float() / 255).argmax(1) == labels[i] for i in test.split(256)]
+        right = [network(images[i].float() / 255)[0].argmax(1) == labels[i] for i in test.split(256)]
     card = {"trained_on": f"{len(train)} procedural images of {len(procedural.CLASSES)} formula classes",
             "held_out_accuracy": round(torch.cat(right).float().mean().item(), 4), "held_out_images": len(test),
             "cpu_minutes": round((time.process_time() - start) / 60, 1), "torch": torch.__version__,
