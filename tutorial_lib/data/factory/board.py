@@ -11,17 +11,19 @@ from tutorial_lib.data.factory.scene import Scene
 from tutorial_lib.data.factory.shapes import annulus, box, coverage, disc, row_of, stroke
 
 HALF = 0.80
-TABLE = np.array([0.60, 0.60, 0.62], np.float32)
+SHIFT, TURN, GROWTH = 0.012, 0.013, 0.006      # deviations of the pose; more would hide every defect from pixels
+PLAY = 0.0020                                  # deviation of a part's place, and a third of its turn
+TABLE = np.array([0.44, 0.44, 0.46], np.float32)
 MASK = np.array([0.045, 0.26, 0.15], np.float32)      # solder mask over bare laminate
 COPPER = np.array([0.075, 0.37, 0.20], np.float32)    # solder mask over copper
-GOLD = np.array([0.80, 0.66, 0.34], np.float32)
+GOLD = np.array([0.62, 0.51, 0.26], np.float32)
 HOLE = np.array([0.10, 0.10, 0.10], np.float32)
-INK = np.array([0.82, 0.85, 0.82], np.float32)
+INK = np.array([0.60, 0.66, 0.62], np.float32)
 
 
 def draw(rng: np.random.Generator, size: int, fault: Fault | None = None) -> Scene:
     """Faults of the part itself: ``missing`` = a component broken off, ``misplaced`` = one shifted and turned."""
-    pose = Pose(*rng.normal(0, 0.011, 2), angle=rng.normal(0, 0.013), scale=rng.normal(1, 0.006))
+    pose = Pose(*rng.normal(0, SHIFT, 2), angle=rng.normal(0, TURN), scale=rng.normal(1, GROWTH))
     lamp = rng.normal(-2.2, 0.25)
     slack = rng.normal(0, 1, (len(LAYOUT), 3))                      # what the placing machine is allowed
     image = TABLE + (0.012 * noise(rng, size, 60) + 0.015 * noise(rng, size, 4))[..., None]
@@ -36,9 +38,9 @@ def draw(rng: np.random.Generator, size: int, fault: Fault | None = None) -> Sce
     canvas.image += cover[..., None] * (laminate - canvas.image)
     bare_board(canvas)
     for (name, u0, v0, turn, part), (du, dv, da) in zip(LAYOUT, slack, strict=True):
-        place = canvas.at(u0 + 0.004 * du, v0 + 0.004 * dv, turn * np.pi / 2 + 0.012 * da)
+        place = canvas.at(u0 + PLAY * du, v0 + PLAY * dv, turn * np.pi / 2 + 3 * PLAY * da)
         part(place, name, lamp, fault if fault and fault.part == name else None)
-    return Scene(canvas.image, pose, cover, on_board)
+    return Scene(canvas.image, pose, cover, on_board, defect_size=1.25)
 
 
 def bare_board(canvas: Canvas) -> None:

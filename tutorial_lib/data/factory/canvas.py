@@ -34,10 +34,10 @@ class Pose:
         dx, dy = x - np.float32(self.x), y - np.float32(self.y)
         return c * dx + s * dy, c * dy - s * dx
 
-    def at(self, u: float, v: float, angle: float = 0.0) -> Pose:
+    def at(self, u: float, v: float, angle: float = 0.0, scale: float = 1.0) -> Pose:
         """The pose of a part that sits at (u, v) in these coordinates."""
         x, y = self.to_image(u, v)
-        return Pose(x, y, self.angle + angle, self.scale)
+        return Pose(x, y, self.angle + angle, self.scale * scale)
 
 
 class Canvas:
@@ -51,9 +51,9 @@ class Canvas:
         self.size = image.shape[0]
         self.pixel = 2 / self.size / self.pose.scale   # in local units
 
-    def at(self, u: float, v: float, angle: float = 0.0) -> Canvas:
+    def at(self, u: float, v: float, angle: float = 0.0, scale: float = 1.0) -> Canvas:
         """The same image in the coordinates of a part at (u, v)."""
-        return Canvas(self.image, self.pose.at(u, v, angle), self.cover)
+        return Canvas(self.image, self.pose.at(u, v, angle, scale), self.cover)
 
     def window(self, half_u: float, half_v: float) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
         """Rows and columns that a box of these half sides touches, and their local (u, v)."""

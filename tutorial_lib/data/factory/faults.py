@@ -27,7 +27,7 @@ class Fault:
         """Washer: where the hole's centre is."""
         if self.kind != "misplaced":
             return 0.0, 0.0
-        reach = 0.07 * self.severity
+        reach = 0.085 * self.severity
         return reach * math.cos(self.angle), reach * math.sin(self.angle)
 
     def bite(self, u: np.ndarray, v: np.ndarray, edge: np.ndarray, rim: float) -> np.ndarray:

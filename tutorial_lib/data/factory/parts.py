@@ -13,11 +13,11 @@ from tutorial_lib.data.factory.faults import Fault
 from tutorial_lib.data.factory.glyphs import text
 from tutorial_lib.data.factory.shapes import annulus, box, disc, row_of
 
-SOLDER = np.array([0.66, 0.67, 0.68], np.float32)
-LEAD = np.array([0.76, 0.77, 0.78], np.float32)
-BLACK = np.array([0.085, 0.085, 0.095], np.float32)
-INK = np.array([0.82, 0.85, 0.82], np.float32)
-GREY_PRINT = np.array([0.55, 0.56, 0.56], np.float32)
+SOLDER = np.array([0.46, 0.48, 0.48], np.float32)
+LEAD = np.array([0.54, 0.55, 0.56], np.float32)
+BLACK = np.array([0.095, 0.095, 0.105], np.float32)
+INK = np.array([0.60, 0.66, 0.62], np.float32)
+GREY_PRINT = np.array([0.36, 0.37, 0.37], np.float32)
 TAN = np.array([0.62, 0.48, 0.32], np.float32)
 
 

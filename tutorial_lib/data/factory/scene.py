@@ -14,12 +14,14 @@ Place = Callable[[np.random.Generator], tuple[float, float]]
 
 @dataclass
 class Scene:
-    """Reflected light (S, S, 3), the object's pose, its share of each pixel (S, S), and a draw of places on it."""
+    """Reflected light (S, S, 3), the object's pose, its share of each pixel (S, S), a draw of places on it, and how
+    much larger than life its surface defects are."""
 
     image: np.ndarray
     pose: Pose
     cover: np.ndarray
     place: Place
+    defect_size: float = 1.1
 
     def canvas(self) -> Canvas:
         """Paint on the object: strokes end where it ends."""
@@ -34,10 +36,10 @@ class Camera:
 
     def __init__(self, rng: np.random.Generator, size: int):
         axis = (np.arange(size, dtype=np.float32) + 0.5) * 2 / size - 1
-        angle, slope = rng.uniform(0, 2 * np.pi), abs(rng.normal(0, 0.05))
+        angle, slope = rng.uniform(0, 2 * np.pi), abs(rng.normal(0, 0.035))
         ramp = slope * (np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None])
         vignette = 0.05 * (axis[None, :] ** 2 + axis[:, None] ** 2)
-        gain = 1 + rng.normal(0, 0.04) + ramp - vignette + 0.01 * noise(rng, size, 2)
+        gain = 1 + rng.normal(0, 0.03) + ramp - vignette + 0.01 * noise(rng, size, 2)
         tint = 1 + rng.normal(0, 0.006, 3)
         self.light = (gain[..., None] * tint).astype(np.float32)
         self.grain = rng.standard_normal((size, size, 3), dtype=np.float32)   # last: its count depends on the size

@@ -19,7 +19,7 @@ def carpet(rng: np.random.Generator, size: int) -> Scene:
     """Plain weave of two yarns: each passes over and under the other, is thinner at its rims, and is twisted."""
     fine = 2 * size   # twice as fine, then averaged: yarns are only a few pixels wide
     pose = Pose(*rng.uniform(-0.1, 0.1, 2), angle=rng.normal(0, 0.025), scale=rng.uniform(0.97, 1.03))
-    bend = [0.018 * noise(rng, fine, 3) for _ in range(2)]
+    bend = [0.014 * noise(rng, fine, 3) for _ in range(2)]
     tone = rng.standard_normal((2, 4 * THREADS)).astype(np.float32)
     uneven = noise(rng, fine, 40)
     cloud = noise(rng, size, 4)
@@ -42,7 +42,7 @@ def _yarn(across, along, height, tone, index, colour, uneven):
     """Height of a yarn's surface and its colour: round across, striped by its twist, a little different per yarn."""
     body = np.sqrt(np.clip(1 - (2.05 * across) ** 2, 0, 1))           # a round cross-section, narrower than its cell
     twist = 0.5 + 0.5 * np.cos(2 * np.pi * (2 * along + 1.2 * across))
-    own = 1 + 0.055 * tone[np.asarray(index, int) % len(tone)]
+    own = 1 + 0.04 * tone[np.asarray(index, int) % len(tone)]
     light = body * (0.62 + 0.38 * height) * own * (0.88 + 0.12 * twist + 0.035 * uneven)
     return body * height, light[..., None] * colour
 

@@ -48,7 +48,7 @@ def draw(rng: np.random.Generator, size: int, fault: Fault | None = None) -> Sce
 
     cover = coverage(edge, canvas.pixel)
     canvas.image += cover[..., None] * (metal - canvas.image)
-    return Scene(canvas.image, pose, cover, on_ring)
+    return Scene(canvas.image, pose, cover, on_ring, defect_size=1.3)
 
 
 def on_ring(rng: np.random.Generator) -> tuple[float, float]:
