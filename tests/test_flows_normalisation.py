@@ -107,11 +107,11 @@ def test_first_training_batch_couples_its_samples_and_later_ones_do_not():
 
 def test_a_constant_channel_is_shifted_and_not_scaled():
     x = cloud()
-    x[:, 1] = 0.1
+    x[:, 1] = 0.1 + 1e-9 * x[:, 1]                                            # constant up to rounding noise
     layer = flows.ActNorm(3).double()
     z, log_det = layer(x)
     assert layer.log_s[1] == 0
-    assert z[:, 1].abs().max() < 1e-12
+    assert z[:, 1].abs().max() < 1e-7
     assert log_det.isfinite().all()
 
 
