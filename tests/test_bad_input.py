@@ -250,7 +250,7 @@ def test_a_full_disk_is_said_and_leaves_older_results_alone(capsys, folder, monk
     monkeypatch.setattr(os, "fsync", disk_is_full)
     code, out, err = compare(capsys, folder)
     assert code == 2
-    assert "disk is full" in err and "--out" in err and "Traceback" not in err
+    assert "could not be stored" in out and "disk is full" in err and "--out" in err and "Traceback" not in err
     assert "image AUROC" in out, "the table was on the screen before the disk failed"
     assert stored(folder) is None
 
@@ -258,8 +258,8 @@ def test_a_full_disk_is_said_and_leaves_older_results_alone(capsys, folder, monk
 def test_when_only_the_picture_does_not_fit_the_numbers_are_kept(capsys, folder, monkeypatch):
     real = cli_report.results.write
 
-    def write(path, content):
-        return disk_is_full() if path.suffix == ".png" else real(path, content)
+    def write(path, content, **how):
+        return disk_is_full() if path.suffix == ".png" else real(path, content, **how)
 
     monkeypatch.setattr(cli_report.results, "write", write)
     code, _, err = compare(capsys, folder)
@@ -283,12 +283,21 @@ def ctrl_c_works():
 
 
 @pytest.mark.usefixtures("ctrl_c_works")
-def test_ctrl_c_during_training_keeps_the_rows_that_were_ready(capsys, folder, monkeypatch):
-    monkeypatch.setattr(detectors.Mahalanobis, "_fit", lambda *_: signal.raise_signal(signal.SIGINT))
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_during_training_keeps_the_rows_that_were_ready(capsys, folder, monkeypatch, how):
+    monkeypatch.setattr(detectors.Mahalanobis, "_fit", lambda *_: signal.raise_signal(how))
     code, _, err = compare(capsys, folder, "--methods", "pca,mahalanobis", "--size", "48")
     assert code == 130
     assert err.count("\n") == 1 and "Kept what was ready (pca on photographs)" in err
     assert [row["method"] for row in stored(folder)["rows"]] == ["pca"] and stored(folder)["complete"] is False
+
+
+def test_rows_are_on_the_disk_before_the_next_method_begins(capsys, folder, monkeypatch):
+    seen = []
+    monkeypatch.setattr(detectors.Mahalanobis, "_fit", lambda *_: seen.append(stored(folder)) or 1 / 0)
+    code, _, err = compare(capsys, folder, "--methods", "pca,mahalanobis", "--size", "48")
+    assert code == 1 and "fault of the program" in err
+    assert [row["method"] for row in seen[0]["rows"]] == ["pca"] and seen[0]["complete"] is False
 
 
 @pytest.mark.usefixtures("ctrl_c_works")

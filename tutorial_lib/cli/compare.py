@@ -30,7 +30,7 @@ def run(argv: list[str]) -> int:
             _one_split(split, methods, options, report)
         report.finish()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Stopped by Ctrl-C. {report.keep()}") from None
+        raise KeyboardInterrupt(f"Stopped. {report.keep()}") from None
     except BaseException:
         if report.rows:
             print(report.keep(), file=sys.stderr)

@@ -1,9 +1,12 @@
 """Every error of the command line is a sentence: what was found, what was expected, what to do next."""
 
 import argparse
+import contextlib
 import errno
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 
@@ -24,9 +27,10 @@ class Parser(argparse.ArgumentParser):
 def guarded(command: Callable[[list[str]], int], argv: list[str]) -> int:
     """Run a command and return its exit code; no traceback reaches the user unless FLOW_COURSE_DEBUG is set."""
     try:
-        return command(argv)
+        with _polite_termination():
+            return command(argv)
     except KeyboardInterrupt as interrupt:
-        return _say(str(interrupt) or "Stopped by Ctrl-C. Nothing was changed.", 130)
+        return _say(str(interrupt) or "Stopped. What was there before is unchanged.", 130)
     except BrokenPipeError:  # '| head' has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -41,6 +45,19 @@ def guarded(command: Callable[[list[str]], int], argv: list[str]) -> int:
             f"Set {DEBUG}=1, run the command again, and report the traceback that it then shows.",
             1,
         )
+
+
+@contextlib.contextmanager
+def _polite_termination():
+    """Inside, being told to end (SIGTERM) is like Ctrl-C: what is ready is kept and said."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def explain(error: BaseException) -> str | None:

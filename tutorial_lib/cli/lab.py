@@ -27,6 +27,7 @@ def run(argv: list[str]) -> int:
     os.environ["JUPYTER_TOKEN"] = token  # by the environment: the list of processes shows arguments to everybody
     more = os.environ.get("JUPYTER_CONFIG_PATH")
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join([str(SETTINGS), *([more] if more else [])])
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for the kernels: two notebooks at once do not fight for cores
     here = START if (root / START).is_file() else ""
     if not here:
         print(f"Note: {START} is not there. 'python course/build.py' builds the notebooks.", flush=True)

@@ -1,4 +1,4 @@
-"""What a comparison leaves behind: one JSON file and a contact sheet per split. Rows are kept whatever happens."""
+"""What a comparison leaves behind: one JSON file, brought up to date after every method, and a sheet per split."""
 
 import io
 import time
@@ -13,14 +13,15 @@ from tutorial_lib.data import Split
 
 
 class Report:
-    """Collects rows while a comparison runs, and writes them when it ends, or when it is stopped."""
+    """Collects rows while a comparison runs; a row is on the disk as soon as its method has finished."""
 
     def __init__(self, folder: Path, settings: dict):
         results.prepare(folder)
         self.stem = results.new_stem(folder, "compare", settings)
         self.settings, self.rows, self.data = settings, [], []
         self.started, self._clock = datetime.now().astimezone(), time.perf_counter()
-        self._json: Path | None = None
+        self._json = self.stem.with_name(f"{self.stem.name}.json")
+        self._stored = self._done = False
 
     def begin(self, split: Split, found: Findings) -> None:
         """Start a split: hash its data, and choose the pictures of the contact sheet."""
@@ -38,8 +39,10 @@ class Report:
             if not type(error).__module__.startswith("tutorial_lib."):
                 raise
             self.rows.append({"split": self._split.name, "method": method, "error": str(error)})
+            self._store_row()
             return
         self.rows.append(outcome.row)
+        self._store_row()
         if outcome.maps:
             self._maps[method] = [outcome.maps[index] for index in self._shown]
         row = outcome.row
@@ -68,30 +71,40 @@ class Report:
         self.data[-1]["contact_sheet"] = path.name
         print(f"Heat maps: {path}")
 
-    def finish(self, complete: bool = True) -> Path:
-        """Write the JSON file and say where it is."""
-        self._json = results.write(self.stem.with_name(f"{self.stem.name}.json"), {
-            "format": 1, "command": "compare", "complete": complete, "started": self.started.isoformat("T", "seconds"),
-            "seconds": time.perf_counter() - self._clock, "settings": self.settings, "versions": machine.versions(),
-            "machine": machine.description(self.rows[0].get("device", "cpu") if self.rows else "cpu"),
-            "data": self.data, "rows": self.rows,
-        })
-        if complete:
-            print(f"\n{table.LEGEND}\nNumbers, settings and versions: {self._json}")
-        return self._json
+    def finish(self) -> None:
+        """Write the JSON file for the last time and say where it is."""
+        self._store(complete=True)
+        self._done = True
+        print(f"\n{table.LEGEND}\nNumbers, settings and versions: {self._json}")
 
     def keep(self) -> str:
-        """After an interruption: store what is there, and say it in a sentence."""
-        if self._json is not None:
+        """After an interruption: say in a sentence what is on the disk."""
+        if self._done:
             return f"The results are complete: {self._json}."
         if not self.rows:
             return "No method had finished, so nothing was stored; older results are unchanged."
         try:
-            path = self.finish(complete=False)
+            self._store(complete=False)
         except OSError as error:
             return f"The rows that were ready could not be stored ({error.strerror}); older results are unchanged."
         done = ", ".join(f"{row['method']} on {row['split']}" for row in self.rows)
-        return f"Kept what was ready ({done}) in {path}."
+        return f"Kept what was ready ({done}) in {self._json}."
+
+    def _store(self, complete: bool) -> None:
+        results.write(self._json, {
+            "format": 1, "command": "compare", "complete": complete, "started": self.started.isoformat("T", "seconds"),
+            "seconds": time.perf_counter() - self._clock, "settings": self.settings, "versions": machine.versions(),
+            "machine": machine.description(self.rows[0].get("device", "cpu") if self.rows else "cpu"),
+            "data": self.data, "rows": self.rows,
+        }, replace=self._stored)
+        self._stored = True
+
+    def _store_row(self) -> None:
+        try:
+            self._store(complete=False)
+        except OSError as error:
+            print(f"Note: the results so far could not be stored ({error.strerror}); the next attempt comes after the "
+                  "next method.")
 
 
 def _examples(split: Split, found: Findings) -> list[int]:

@@ -35,15 +35,17 @@ def new_stem(folder: Path, what: str, settings: dict) -> Path:
     return path
 
 
-def write(path: Path, content: bytes | dict) -> Path:
+def write(path: Path, content: bytes | dict, replace: bool = False) -> Path:
     """Store bytes, or a dict as JSON; the file appears under its name only when it is complete and on the disk.
+
+    ``replace`` is for a run that brings its own file up to date.
 
     Raises:
         FileExistsError: a file has that name already. OSError: the disk is full or the folder cannot be written to;
         nothing is left behind then.
     """
     data = content if isinstance(content, bytes) else (json.dumps(content, indent=1) + "\n").encode()
-    if path.exists():
+    if path.exists() and not replace:
         raise FileExistsError(17, "a file has this name already", str(path))
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
