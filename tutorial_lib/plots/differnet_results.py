@@ -14,7 +14,7 @@ Numbers = Sequence[float] | np.ndarray
 
 
 def learning_by_heart(runs: Mapping[str, tuple[Numbers, Numbers, Numbers]]) -> Figure:
-    """NLL per entry on training vectors and on other good parts, one panel per run.
+    """NLL per entry on training vectors and on other good parts, one panel per run; linear to ±10, then logarithmic.
 
     Args:
         runs: title to ``(steps, training NLL, held-out NLL)``, in nats per entry.
@@ -25,6 +25,8 @@ def learning_by_heart(runs: Mapping[str, tuple[Numbers, Numbers, Numbers]]) -> F
         ax.plot(steps, train, color=style.BLUE, marker="s", ms=3.5, label="training vectors")
         ax.set(title=title, xlabel="optimiser step")
         ax.grid(axis="y")
+    axes[0, 0].set_yscale("symlog", linthresh=10)
+    axes[0, 0].set_yticks([-10, 0, 10, 1e3, 1e6, 1e9], ["-10", "0", "10", "10³", "10⁶", "10⁹"])
     axes[0, 0].set_ylabel("NLL (nats per entry)")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
