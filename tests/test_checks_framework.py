@@ -99,7 +99,7 @@ def test_every_bad_answer_gets_a_sentence_and_no_traceback(case, capsys):
     out = capsys.readouterr().out
     assert EXERCISE.examine(function).finding.kind == kind
     assert words in out and "Traceback" not in out and len(out.splitlines()) <= 4, out
-    assert function.__name__ in out and "line " in out
+    assert function.__name__ in out and "line " in out and 'checks.ch99.hint("twice")' in out
 
 
 @pytest.mark.parametrize("given", [3, None, "text", torch.zeros(2), ...])

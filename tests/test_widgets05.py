@@ -48,7 +48,9 @@ def jacobian_log_det(transform, point):
 def test_log_det_so_far_is_that_of_autograd(lens, flow, layer):
     part = flows.Chain(*list(flow.transform)[:layer])
     for point in PROBES:
-        assert lens.numbers(layer, *point)["log_det_so_far"] == pytest.approx(jacobian_log_det(part, point), abs=1e-5)
+        n, here = lens.numbers(layer, *point), part(torch.tensor([point]))[0][0].tolist()
+        assert n["log_det_so_far"] == pytest.approx(jacobian_log_det(part, point), abs=1e-5)
+        assert [n["here_1"], n["here_2"]] == pytest.approx(here, abs=1e-5)
 
 
 @pytest.mark.parametrize("point", PROBES)
@@ -173,8 +175,13 @@ def test_more_layers_fit_better_up_to_four(measured):
 
 
 def test_every_state_has_its_own_picture_and_sentence(measured):
-    shown = bench.Bench()
-    views = {state: shown.view(state) for state in STATES}
+    shown, views = bench.Bench(), {}
+    for state in STATES:
+        views[state] = shown.view(state)
+        flow, losses = bench_states.load(state)
+        assert torch.equal(torch.as_tensor(shown.picture.curve.get_ydata()), losses)
+        latents = torch.tensor(np.stack(shown.picture.latents.get_data(), 1))
+        assert torch.allclose(latents, flow(bench.data())[0], equal_nan=True)
     assert len({v.alt for v in views.values()}) == len(STATES)
     for state in STATES:  # at depth 1 there is nothing to exchange: the two flows are the same one
         twin = Switches(not state.exchange, state.clamp, state.depth, state.log_det)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -141,7 +141,7 @@ class Chapter:
         if (exercise := self._find(name)) is None:
             return
         verdict = exercise.examine(*functions)
-        print(verdict)
+        print(replace(verdict, prefix=f"checks.ch{self.number}."))
         progress.record(f"{self.number}/{name}", passed=verdict.ok, hints=self._hints_given[name])
 
     def hint(self, name: str) -> None:
@@ -150,7 +150,8 @@ class Chapter:
             return
         given, total = self._hints_given[name], len(exercise.hints)
         if given >= total:
-            print(f"That were all {total} hints. answer(\"{name}\") says where the worked answer is.")
+            print(f"That were all {total} hints. checks.ch{self.number}.answer(\"{name}\") says where the worked "
+                  "answer is.")
             return
         self._hints_given[name] = given + 1
         print(f"Hint {given + 1} of {total}: {exercise.hints[given]}")

@@ -38,6 +38,7 @@ class Verdict:
     finding: Finding | None
     passes: str
     checked: str
+    prefix: str = ""  # what stands before ``hint(...)`` in the reader's notebook, such as ``checks.ch05.``
 
     @property
     def ok(self) -> bool:
@@ -50,7 +51,7 @@ class Verdict:
         lines = [f"{mark} {self.name} — {self.finding.law}."]
         lines += [f"  Where: {self.finding.where}"] if self.finding.where else []
         lines += [f"  Likely cause: {self.finding.cause}"] if self.finding.cause else []
-        lines += [f"  Checked: {self.checked}. A hint: hint(\"{self.name}\")"]
+        lines += [f"  Checked: {self.checked}. A hint: {self.prefix}hint(\"{self.name}\")"]
         return "\n".join(lines)
 
 

@@ -43,6 +43,7 @@ class LayerPicture:
                       for ax in (self.cloud, self.mass, self.volume)]
         self.total = self.bars.text(0.98, 0.95, "", transform=self.bars.transAxes, ha="right", va="top")
         self.moving = [*self.marks, *self.boxes, self.total]
+        self.staged = [self.density, self.log_det, self.lines, self.points, self.cloud.title]
 
     def background(self, layer: int, points: Tensor, colour: Tensor, lines: Tensor, density: Tensor,
                    log_det: Tensor) -> None:

@@ -27,33 +27,41 @@ class View:
 
 
 class Canvas:
-    """A figure whose ``moving`` artists are redrawn on kept backgrounds.
+    """A figure in three parts: axes and labels, drawn once; ``staged`` artists, drawn once per background; ``moving``
+    artists, drawn at every move. (Tick labels are what takes the time.)
 
     Args:
         fig: drawn with matplotlib's Agg renderer; never shown by pyplot.
         moving: artists that change from move to move.
+        staged: artists that differ from background to background; axis limits must not follow them.
     """
 
-    def __init__(self, fig: Figure, moving: list[Artist]):
-        self.fig, self.moving = fig, moving
+    def __init__(self, fig: Figure, moving: list[Artist], staged: list[Artist] | None = None):
+        self.fig, self.moving, self.staged = fig, moving, staged or []
         self.agg = FigureCanvasAgg(fig)
         self.backgrounds: dict[Hashable, object] = {}
-        for artist in moving:
+        for artist in [*self.moving, *self.staged]:
             artist.set_animated(True)
         fig.draw_without_rendering()  # let the layout settle once, then freeze it
         fig.set_layout_engine("none")
+        self.agg.draw()
+        self.base = self.agg.copy_from_bbox(fig.bbox)
 
     def keep(self, key: Hashable) -> None:
-        """Draw everything but the moving artists, and keep the pixels under ``key``."""
-        self.agg.draw()
+        """Draw the staged artists as they are now, and keep the pixels under ``key``."""
+        self.agg.restore_region(self.base)
+        self._draw(self.staged)
         self.backgrounds[key] = self.agg.copy_from_bbox(self.fig.bbox)
 
     def png(self, key: Hashable) -> bytes:
         """The kept background with the moving artists on top, as a lightly compressed PNG."""
         self.agg.restore_region(self.backgrounds[key])
-        for artist in self.moving:
-            (artist.axes or self.fig).draw_artist(artist)
+        self._draw(self.moving)
         pixels = np.asarray(self.agg.buffer_rgba())[..., :3]
         buffer = io.BytesIO()
         Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="png", compress_level=1)
         return buffer.getvalue()
+
+    def _draw(self, artists: list[Artist]) -> None:
+        for artist in artists:
+            (artist.axes or self.fig).draw_artist(artist)

@@ -29,7 +29,7 @@ class Lens:
     def __init__(self, flow: flows.Flow, x: Tensor):
         self.flow, self.layers = flow.eval(), len(flow.transform)
         self.picture = LayerPicture(WINDOW, self.layers)
-        self.canvas = Canvas(self.picture.fig, self.picture.moving)
+        self.canvas = Canvas(self.picture.fig, self.picture.moving, self.picture.staged)
         with torch.no_grad():
             square = grid(WINDOW, PIXELS)  # (P², 2)
             points = [z for z, _ in flow.transform.steps(x[:500])]
