@@ -196,6 +196,13 @@ def test_the_check_works_under_no_grad_and_warns_of_nothing():
         assert law_check(RIGHT, X).ok
 
 
+def test_modules_are_judged_in_eval_mode():
+    def with_dropout(c_in, c_out):
+        return torch.nn.Sequential(torch.nn.Linear(c_in, c_out), torch.nn.Dropout(0.5))
+
+    assert law_check(flows.AffineCoupling(6, with_dropout, flows.AtanClamp(2.0)).train(), X).ok
+
+
 @pytest.mark.parametrize("x", [None, torch.zeros(1, 3), torch.zeros(3), torch.full((3, 3), torch.inf)])
 def test_unusable_points_are_the_callers_mistake(x):
     with pytest.raises(ValueError, match="finite test points"):
