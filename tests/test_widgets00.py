@@ -1,5 +1,7 @@
 """Chapter 00: the threshold slider says what a plain loop counts, at every position."""
 
+from itertools import pairwise
+
 import torch
 
 from tutorial_lib.plots import course_map
@@ -15,7 +17,7 @@ def test_every_position_counts_what_a_loop_counts():
         found = threshold.counts(GOOD, BAD, line)
         assert found.false_alarms == sum(s > line for s in GOOD.tolist())
         assert found.missed == len([s for s in BAD.tolist() if not s > line])
-        assert found.cost == found.false_alarms + 10 * found.missed
+        assert found.cost == found.false_alarms + threshold.COST_OF_A_MISS * found.missed
 
 
 def test_the_slider_reaches_both_ends():
@@ -27,7 +29,7 @@ def test_the_slider_reaches_both_ends():
 
 def test_moving_the_line_right_never_throws_away_more():
     found = [threshold.counts(GOOD, BAD, float(t)) for t in threshold.positions(GOOD, BAD)]
-    assert all(a.false_alarms >= b.false_alarms and a.missed <= b.missed for a, b in zip(found, found[1:], strict=False))
+    assert all(a.false_alarms >= b.false_alarms and a.missed <= b.missed for a, b in pairwise(found))
 
 
 def test_negative_scores_have_positions_too():

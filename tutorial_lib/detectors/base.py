@@ -224,8 +224,9 @@ class Detector:
                 bar.update(len(batch))
 
     def bar(self, total: int, what: str, unit: str) -> tqdm:
-        """A progress bar that shows up after one second, and never when ``progress`` is False."""
-        return tqdm(total=total, desc=what, unit=unit, delay=1, leave=False, disable=not self.progress)
+        """A progress bar that shows up after one second; never when ``progress`` is False or TQDM_DISABLE is set."""
+        silent = {} if self.progress else {"disable": True}  # an argument would overrule the environment
+        return tqdm(total=total, desc=what, unit=unit, delay=1, leave=False, **silent)
 
     def __repr__(self) -> str:
         known = "not fitted" if self.state is None else f"fitted on {self.history.get('images', '?')} images"

@@ -6,51 +6,53 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 
 from tutorial_lib.plots import style
 
 # number: (title, column, row, chapters it needs)
 CHAPTERS = {
     "00": ("Start here", 0, 1, ()),
-    "01": ("Defect detection", 0, 0, ("00",)),
-    "02": ("Jacobian", 1, 1, ("00",)),
-    "03": ("Determinant", 2, 1, ("02",)),
-    "04": ("Change of\nvariables", 3, 1, ("03",)),
-    "05": ("Normalizing\nflows", 4, 1, ("04",)),
-    "06": ("Flows that\npaint", 5, 2, ("05",)),
-    "07": ("Density to\ndefects", 5, 0, ("05",)),
-    "08": ("DifferNet", 6, -0.5, ("07",)),
-    "09": ("CFlow-AD", 6, 0.5, ("07",)),
-    "10": ("CS-Flow", 6, 1.5, ("06", "07")),
-    "11": ("FastFlow", 6, 2.5, ("06", "07")),
-    "12": ("PyramidFlow", 6, 3.5, ("06",)),
-    "13": ("Side by side", 2.2, 3, ()),
-    "14": ("Latent explorer", 3.4, 3, ()),
-    "15": ("Your own images", 1, 3, ()),
+    "01": ("Defect\ndetection", 1.2, -0.4, ("00",)),
+    "02": ("Jacobian\nmatrix", 1.2, 1, ("00",)),
+    "03": ("Determinant", 2.4, 1, ("02",)),
+    "04": ("Change of\nvariables", 3.6, 1, ("03",)),
+    "05": ("Normalizing\nflows", 4.8, 1, ("04",)),
+    "06": ("Flows that\npaint", 6, 2.2, ("05",)),
+    "07": ("Density to\ndefects", 6, 0, ("05",)),
+    "08": ("DifferNet", 7.6, -0.6, ("07",)),
+    "09": ("CFlow-AD", 7.6, 0.35, ("07",)),
+    "10": ("CS-Flow", 7.6, 1.3, ("06", "07")),
+    "11": ("FastFlow", 7.6, 2.25, ("06", "07")),
+    "12": ("PyramidFlow", 7.6, 3.2, ("06", "07")),
+    "13": ("Side by\nside", 1.2, 3.2, ()),
+    "14": ("Latent\nexplorer", 2.4, 3.2, ()),
+    "15": ("Your own\nimages", 3.6, 3.2, ()),
 }
+HALF_WIDTH, HALF_HEIGHT = 0.48, 0.38
 
 
 def present_chapters(folder: Path | None = None) -> list[str]:
-    """Numbers of the chapters whose notebook lies in ``notebooks/`` (found from this file, not from the caller)."""
-    folder = folder or Path(__file__).parents[2] / "notebooks"
-    return sorted(path.name[:2] for path in folder.glob("[0-9][0-9]_*.ipynb") if path.name[:2] in CHAPTERS)
+    """Numbers of the chapters that are written: those with a source in ``course/chapters/``."""
+    folder = folder or Path(__file__).parents[2] / "course" / "chapters"
+    return sorted(path.name[:2] for path in folder.glob("[0-9][0-9]_*.py") if path.name[:2] in CHAPTERS)
 
 
 def graph(present: list[str]) -> Figure:
     """Boxes and arrows: dark where the chapter is ``present``, pale where it is planned."""
-    fig, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
-    for _, column, row, needs in CHAPTERS.values():
+    fig, ax = plt.subplots(figsize=(8.4, 4.2), layout="constrained")
+    for number, (title, column, row, needs) in CHAPTERS.items():
+        here = number in present
+        ax.add_patch(FancyBboxPatch((column - HALF_WIDTH, row - HALF_HEIGHT), 2 * HALF_WIDTH, 2 * HALF_HEIGHT,
+                                    boxstyle="round,pad=0,rounding_size=0.08", lw=1.2,
+                                    fc=style.BLUE if here else "white", ec=style.BLUE if here else style.GREY))
+        ax.text(column, row, f"{number}\n{title}", ha="center", va="center", fontsize=8,
+                color="white" if here else "black")
         for need in needs:
             _, from_column, from_row, _ = CHAPTERS[need]
-            ax.annotate("", (column - 0.47, row), (from_column + 0.47 if column > from_column else from_column, from_row),
-                        arrowprops={"arrowstyle": "->", "color": style.GREY, "shrinkA": 1, "shrinkB": 1})
-    for number, (title, column, row, _) in CHAPTERS.items():
-        here = number in present
-        ax.text(column, row, f"{number}\n{title}", ha="center", va="center", fontsize=8,
-                color="white" if here else "black",
-                bbox={"boxstyle": "round,pad=0.3", "facecolor": style.BLUE if here else "white",
-                      "edgecolor": style.BLUE if here else style.GREY})
-    ax.text(2.2, 3.75, "can be opened at any time", ha="center", fontsize=8, style="italic")
-    ax.set(xlim=(-0.6, 6.6), ylim=(4.1, -1))
+            ax.annotate("", (column - HALF_WIDTH, row), (from_column + HALF_WIDTH, from_row),
+                        arrowprops={"arrowstyle": "-|>", "color": style.GREY, "shrinkA": 0, "shrinkB": 0})
+    ax.text(2.4, 2.65, "can be opened at any time", ha="center", fontsize=9, style="italic")
+    ax.set(xlim=(-0.5, 8.1), ylim=(3.65, -1.05))
     ax.set_axis_off()
     return fig

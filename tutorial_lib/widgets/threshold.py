@@ -13,7 +13,7 @@ from torch import Tensor
 from tutorial_lib.plots import style
 
 STEPS = 41  # positions of the slider: few enough to draw them all beforehand, so that a move only swaps a picture
-COST_OF_A_MISS = 10
+COST_OF_A_MISS = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def counts(good: Tensor, bad: Tensor, line: float) -> Counts:
 
 
 def positions(good: Tensor, bad: Tensor) -> Tensor:
-    """The slider's thresholds, evenly spaced on the logarithm if the scores are positive: flow scores have long tails."""
+    """The slider's thresholds (STEPS,): even on a logarithm for positive scores, whose tails are long."""
     both = torch.cat([good, bad])
     low, high = float(both.min()), float(both.max())
     if low > 0:
@@ -51,12 +51,12 @@ def positions(good: Tensor, bad: Tensor) -> Tensor:
 
 
 def _histogram(ax, good: Tensor, bad: Tensor, line: float) -> None:
-    edges = positions(good, bad)[::2].numpy()
+    edges = positions(good, bad)[::4].numpy()
     ax.hist([good.numpy(), bad.numpy()], edges, color=[style.BLUE, style.ORANGE], label=["good", "damaged"])
     ax.axvline(line, color="black", lw=2)
     if edges[0] > 0:
         ax.set_xscale("log")
-        ticks = np.geomspace(edges[0], edges[-1], 4)
+        ticks = np.geomspace(edges[0], edges[-1], 3)
         ax.set_xticks(ticks, [f"{t:.2g}" for t in ticks])
         ax.minorticks_off()
     ax.set(xlabel="score (higher = less like the good ones)", ylabel="images")
@@ -66,7 +66,7 @@ def figure(good: Tensor, bad: Tensor, line: float) -> Figure:
     """Histogram of both groups with the line."""
     fig, ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
     _histogram(ax, good, bad, line)
-    ax.legend(frameon=False)
+    fig.legend(loc="outside right upper")
     return fig
 
 
@@ -74,15 +74,15 @@ def strip(good: Tensor, bad: Tensor) -> tuple[Figure, str]:
     """Three deciding lines: no damaged part passes, lowest cost, no good part is thrown away."""
     lines = positions(good, bad)
     costs = torch.tensor([counts(good, bad, float(t)).cost for t in lines])
-    chosen = {"let no damage pass": float(bad.min()) - 1e-6 * abs(float(bad.min())), "lowest cost": float(lines[costs.argmin()]),
-              "throw away no good part": float(good.max())}
-    fig, axes = plt.subplots(1, 3, figsize=(9, 2.7), sharey=True, layout="constrained")
+    chosen = {"no damaged part passes": float(bad.min()) - 1e-6 * abs(float(bad.min())),
+              "lowest cost": float(lines[costs.argmin()]), "no good part is lost": float(good.max())}
+    fig, axes = plt.subplots(1, 3, figsize=(8.4, 3), sharey=True, layout="constrained")
     for ax, (title, line) in zip(axes, chosen.items(), strict=True):
         _histogram(ax, good, bad, line)
         ax.set(title=title, xlabel="score")
     for ax in axes[1:]:
         ax.set_ylabel("")
-    axes[0].legend(frameon=False)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig, "Three lines. " + " ".join(counts(good, bad, line).sentence() for line in chosen.values())
 
 
