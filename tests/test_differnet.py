@@ -41,10 +41,10 @@ def paper() -> DifferNet:
 
 def test_the_paper_setting_holds_the_published_numbers(paper):
     expected = {
-        "size": 448, "scales": 3, "pooling": ("mean",), "backbone": "alexnet", "rotation": 180.0, "train_views": 4,
-        "test_views": 64, "bank": 0, "whiten": False, "blocks": 8, "hidden": 2048, "depth": 3, "alpha": 3.0,
-        "clamp": "Atan0636Clamp", "images_per_step": 24, "epochs": 192, "steps": 0, "lr": 2e-4, "betas": (0.8, 0.8),
-        "eps": 1e-4, "weight_decay": 1e-5, "map_sigma": 3.0,
+        "size": 448, "scales": 3, "pooling": ("mean",), "backbone": "alexnet", "rotation": 180.0, "fill": "black",
+        "train_views": 4, "test_views": 64, "bank": 0, "whiten": False, "blocks": 8, "hidden": 2048, "depth": 3,
+        "alpha": 3.0, "clamp": "Atan0636Clamp", "images_per_step": 24, "epochs": 192, "steps": 0, "lr": 2e-4,
+        "betas": (0.8, 0.8), "eps": 1e-4, "weight_decay": 1e-5, "map_sigma": 3.0,
     }
     assert {name: getattr(paper.settings, name) for name in expected} == expected
     assert DifferNet.paper().settings.weights == "pretrained"
@@ -175,7 +175,7 @@ def test_the_score_is_the_mean_square_over_views_and_entries(normals):
     (z,) = detector.latents(normals)
     assert z.shape == (6, 3, detector.feature_dim)
     torch.testing.assert_close(detector.score(normals), z.square().mean((1, 2)))
-    by_hand = detector.flow(detector.features(turned(normals[:1], even_angles(3, 40.0))))[0]
+    by_hand = detector.flow(detector.features(turned(normals[:1], even_angles(3, 40.0), "reflect")))[0]
     torch.testing.assert_close(z[0], by_hand, rtol=1e-3, atol=1e-3)
 
 
@@ -229,6 +229,15 @@ def test_rotation_turns_counter_clockwise_as_pillow_does_and_fills_with_black():
     assert rotate(torch.ones(1, 3, 64, 64), torch.tensor([45.0]))[0, :, 0, 0].tolist() == [0, 0, 0]
 
 
+def test_reflected_corners_hold_the_image_mirrored_at_its_edge():
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    reflected = rotate(image, torch.tensor([45.0]), fill="reflect")
+    assert (reflected > 0).float().mean() > 0.99  # no black corner
+    inside = rotate(image, torch.tensor([45.0])) > 0
+    assert torch.equal(reflected[inside], rotate(image, torch.tensor([45.0]))[inside])
+    assert torch.equal(rotate(image, torch.tensor([90.0]), fill="reflect"), rotate(image, torch.tensor([90.0])))
+
+
 def test_angle_zero_is_no_rotation():
     image = torch.rand(1, 3, 31, 31, generator=torch.Generator().manual_seed(0))
     assert torch.equal(rotate(image, torch.zeros(1)), image)
@@ -258,8 +267,8 @@ def test_test_views_are_drawn_once_and_an_image_keeps_its_training_views(normals
     torch.testing.assert_close(detector.bank_features(normals)[:2], detector.bank_features(normals[:2]))
 
 
-@pytest.mark.parametrize("wrong", [{"pooling": ("median",)}, {"test_angles": "odd"}, {"test_views": 0}, {"scales": 0},
-                                   {"whiten": False}, {"steps": 0}])
+@pytest.mark.parametrize("wrong", [{"pooling": ("median",)}, {"test_angles": "odd"}, {"fill": "grey"}, {"steps": 0},
+                                   {"test_views": 0}, {"scales": 0}, {"whiten": False}])
 def test_impossible_settings_get_a_sentence(wrong):
     with pytest.raises(DetectorError, match=r"expected|needs whiten=True"):
         small(**wrong)

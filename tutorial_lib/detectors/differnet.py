@@ -21,8 +21,9 @@ Where the two differ, the choice made here:
 What ``small`` changes, to train in seconds from 100 images without ImageNet:
 
 - the embedded backbone at ``size`` and ``size / 2`` pixels, mean and maximum over positions of its maps: 1344 entries;
-- small rotations, and a fixed bank of views per image whose features are computed once: the paper turns anew at every
-  step, at the price of the backbone at every step;
+- small rotations, mirrored at the edges instead of black, which textures need (Mahalanobis on the same views: AUROC
+  0.69 black, 0.83 mirrored on the carpet; 0.76 and 0.87 on metal; seed 0); and a fixed bank of views per image whose
+  features are computed once: the paper turns anew at every step, at the price of the backbone at every step;
 - the affine flow of ``mahalanobis`` in front (``whiten``) and couplings that begin as the identity (``zero_init``):
   step 0 ranks as ``mahalanobis`` does on the same views;
 - noise (``noise``). 100 images do not span 1344 dimensions, so a flow can raise the likelihood of the training vectors
@@ -99,11 +100,11 @@ class DifferNetSettings(PooledSettings):
 
 
 PAPER = {
-    "size": 448, "scales": 3, "pooling": ("mean",), "rotation": 180.0, "bank": 0, "train_views": 4, "test_views": 64,
-    "test_angles": "random", "whiten": False, "noise": False, "zero_init": False, "blocks": 8, "hidden": 2048,
-    "depth": 3, "clamp": "Atan0636Clamp", "alpha": 3.0, "images_per_step": 24, "epochs": 192, "steps": 0, "lr": 2e-4,
-    "betas": (0.8, 0.8), "eps": 1e-4, "weight_decay": 1e-5, "map_sigma": 3.0, "map_power": 1, "map_views": 0,
-    "batch": 1,
+    "size": 448, "scales": 3, "pooling": ("mean",), "rotation": 180.0, "fill": "black", "bank": 0, "train_views": 4,
+    "test_views": 64, "test_angles": "random", "whiten": False, "noise": False, "zero_init": False, "blocks": 8,
+    "hidden": 2048, "depth": 3, "clamp": "Atan0636Clamp", "alpha": 3.0, "images_per_step": 24, "epochs": 192,
+    "steps": 0, "lr": 2e-4, "betas": (0.8, 0.8), "eps": 1e-4, "weight_decay": 1e-5, "map_sigma": 3.0, "map_power": 1,
+    "map_views": 0, "batch": 1,
 }
 
 
@@ -196,7 +197,7 @@ class DifferNet(PooledDetector):
 
     def _map(self, batch):
         angles = self.test_angles()[:self.settings.map_views or None]
-        g = gradient_map(self.view_loss, batch, angles, self.settings.map_sigma)
+        g = gradient_map(self.view_loss, batch, angles, self.settings.map_sigma, self.settings.fill)
         return g**self.settings.map_power
 
     def view_loss(self, views: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def channel_sum(gradient: Tensor, sigma: float) -> Tensor:
 
 
 def gradient_map(loss: Callable[[Tensor], Tensor], images: Tensor, angles: Tensor, sigma: float,
-                 at_once: int = 32) -> Tensor:
+                 fill: str = "black", at_once: int = 32) -> Tensor:
     """The map g of each image, ``(B, S, S)``, in units of loss per unit of grey value.
 
     Each view's gradient is turned back by its own angle (bilinear, outside 0) before it is blurred; the released code
@@ -44,13 +44,14 @@ def gradient_map(loss: Callable[[Tensor], Tensor], images: Tensor, angles: Tenso
     Args:
         loss: views ``(M, 3, S, S)`` to one number each, ``(M,)``.
         images: ``(B, 3, S, S)``. angles: ``(T,)`` degrees. sigma: of the blur, in pixels.
+        fill: as the views that the loss was learned on; see ``views``.
         at_once: views in memory together.
     """
     maps = []
     for image in images:
         total = torch.zeros(image.shape[1:], device=image.device)
         for some in angles.to(image.device).split(at_once):
-            gradient = input_gradient(loss, turned(image[None], some))  # (t, 3, S, S)
+            gradient = input_gradient(loss, turned(image[None], some, fill))  # (t, 3, S, S)
             total = total + channel_sum(rotate(gradient, -some, "bilinear"), sigma).sum(0)
         maps.append(total / len(angles))
     return torch.stack(maps)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from . import base
 from .errors import DetectorError
-from .views import even_angles, random_angles, turned
+from .views import FILLS, even_angles, random_angles, turned
 
 POOLING: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda m: m.mean((2, 3)),  # (B, C, h, w) -> (B, C)
@@ -40,6 +40,7 @@ class PooledSettings(base.Settings):
         scales: the image is seen at size, size / 2, size / 4, ...: so many scales.
         pooling: kinds of pooling, ``"mean"`` (the paper) and ``"max"``.
         rotation: degrees; views are turned by up to this angle either way.
+        fill: what turns in at the corners, ``"black"`` (the paper) or ``"reflect"``.
         bank: views of each training image that are computed once and kept; 0 draws new ones at every step.
         test_views: views whose mean is the score.
         test_angles: ``"even"``, spread evenly and beginning with the image as it is, or ``"random"``, drawn once from
@@ -49,6 +50,7 @@ class PooledSettings(base.Settings):
     scales: int = 2
     pooling: tuple[str, ...] = ("mean", "max")
     rotation: float = 0.0
+    fill: str = "reflect"
     bank: int = 1
     test_views: int = 1
     test_angles: str = "even"
@@ -59,6 +61,8 @@ class PooledSettings(base.Settings):
             raise DetectorError(f"pooling={self.pooling!r}: expected one or more of {', '.join(POOLING)}, as a tuple.")
         if self.test_angles not in ("even", "random"):
             raise DetectorError(f"test_angles={self.test_angles!r}: expected 'even' or 'random'.")
+        if self.fill not in FILLS:
+            raise DetectorError(f"fill={self.fill!r}: expected {' or '.join(map(repr, FILLS))}.")
         for name, least in {"scales": 1, "bank": 0, "test_views": 1}.items():
             if getattr(self, name) < least:
                 raise DetectorError(f"{name}={getattr(self, name)}: expected {least} or more.")
@@ -73,8 +77,8 @@ class PooledDetector(base.Detector):
     @property
     def view_settings(self) -> dict:
         """The settings of features and views, to be handed to another pooled method for a fair comparison."""
-        names = ("size", "backbone_seed", "weights", "taps", "scales", "pooling", "rotation", "bank", "test_views",
-                 "test_angles")
+        names = ("size", "backbone_seed", "weights", "taps", "scales", "pooling", "rotation", "fill", "bank",
+                 "test_views", "test_angles")
         return {name: getattr(self.settings, name) for name in names}
 
     def features(self, views: Tensor) -> Tensor:
@@ -127,7 +131,7 @@ class PooledDetector(base.Detector):
         parts = []
         for start in range(0, len(batch), per):
             chosen = angles if angles.ndim == 1 else angles[start:start + per]
-            views = turned(batch[start:start + per], chosen.to(batch.device))
+            views = turned(batch[start:start + per], chosen.to(batch.device), self.settings.fill)
             parts.append(torch.cat([self.features(v) for v in views.split(VIEWS_AT_ONCE)]))
         return torch.cat(parts).unflatten(0, (len(batch), angles.shape[-1]))
 

@@ -1,7 +1,8 @@
 """Views: one image, turned by several angles. DifferNet trains on them and scores by their mean.
 
-Rotation follows the released code: nearest pixel, canvas not enlarged, corners filled with black. The corners are part
-of what is learned, so training and testing must fill them alike; here both call ``rotate``.
+Rotation follows the released code: nearest pixel, canvas not enlarged. What turns in at the corners is black there
+(``fill="black"``), or the image mirrored at its edge (``fill="reflect"``). It is part of what is learned, so training
+and testing must fill alike; here both call ``rotate``.
 """
 
 from __future__ import annotations
@@ -13,25 +14,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+FILLS = {"black": "zeros", "reflect": "reflection"}  # our name, and that of torch
 
-def rotate(images: Tensor, degrees: Tensor, mode: str = "nearest") -> Tensor:
-    """Turn each image counter-clockwise about its centre by its own angle; what comes from outside is 0.
+
+def rotate(images: Tensor, degrees: Tensor, mode: str = "nearest", fill: str = "black") -> Tensor:
+    """Turn each image counter-clockwise about its centre by its own angle.
 
     Args:
         images: ``(B, C, S, S)``, square. degrees: ``(B,)``. mode: ``"nearest"`` or ``"bilinear"``.
+        fill: what lies outside, ``"black"`` (0) or ``"reflect"``.
     """
     angle = degrees.to(images) * (math.pi / 180)
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     # the grid says where each output pixel comes from: the inverse rotation, in coordinates with y downwards
     theta = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)  # (B, 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
+    return F.grid_sample(images, grid, mode=mode, padding_mode=FILLS[fill], align_corners=False)
 
 
-def turned(images: Tensor, degrees: Tensor) -> Tensor:
+def turned(images: Tensor, degrees: Tensor, fill: str = "black") -> Tensor:
     """``(B, 3, S, S)`` and angles ``(B, T)`` or ``(T,)`` give the views ``(B * T, 3, S, S)``, image by image."""
     degrees = degrees.expand(len(images), -1)  # (B, T)
-    return rotate(images.repeat_interleave(degrees.shape[1], dim=0), degrees.reshape(-1))
+    return rotate(images.repeat_interleave(degrees.shape[1], dim=0), degrees.reshape(-1), fill=fill)
 
 
 def stream(*key: int) -> torch.Generator:
