@@ -222,9 +222,9 @@ def test_a_pixel_baseline_finds_some_defects_and_misses_most(category):
 def test_a_hundred_normal_images_take_less_than_two_seconds(category):
     factory.normal(category, 1)      # tables that are computed once
     times = []
-    for _ in range(8):               # the best of eight: another process on the machine is not the factory's fault
-        start = time.perf_counter()
-        factory.normal(category, 5)
-        times.append(20 * (time.perf_counter() - start))
+    for _ in range(12):              # processor time, and the best of twelve: a busy machine is not the factory's fault
+        start = time.process_time()
+        factory.normal(category, 4)
+        times.append(25 * (time.process_time() - start))
     print(f"\n{category}: {min(times):.2f} s per 100 images of 128 px")
     assert min(times) < 2

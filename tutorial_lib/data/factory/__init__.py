@@ -102,7 +102,9 @@ def _pair(category: str, kind: str, size: int, severity: float, key: tuple) -> t
     scene = draw(_rng(*key, "scene"), size)
     twin = camera.photograph(scene.image)
     if kind in SURFACE:
-        SURFACE[kind](scene, _rng(*key, "defect"), np.sin(np.pi / 2 * severity))   # 0.6 -> opacity 0.81
+        clean = scene.image.copy()
+        SURFACE[kind](scene, _rng(*key, "defect"))
+        scene.image = clean + np.float32(np.sin(np.pi / 2 * severity)) * (scene.image - clean)   # 0.6: opacity 0.81
     else:
         fault = Fault(_rng(*key, "defect"), kind, severity, _PARTS.get(category, ("",)))
         scene = draw(_rng(*key, "scene"), size, fault)

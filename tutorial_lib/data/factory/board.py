@@ -1,4 +1,4 @@
-"""A populated circuit board on a light table: the same product every time, placed a little differently."""
+"""A populated circuit board on a stone table: the same product every time, placed a little differently."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from tutorial_lib.data.factory.scene import Scene
 from tutorial_lib.data.factory.shapes import annulus, box, coverage, disc, row_of, stroke
 
 HALF = 0.80
-SHIFT, TURN, GROWTH = 0.012, 0.013, 0.006      # deviations of the pose; more would hide every defect from pixels
-PLAY = 0.0020                                  # deviation of a part's place, and a third of its turn
+# cells across, depth: stone unlike from picture to picture, which a residual over all pixels adds up
+GRANITE = ((90, 0.035), (30, 0.055), (9, 0.018))
+SHIFT, TURN, GROWTH = 0.007, 0.007, 0.003      # deviations of the pose
+PLAY = 0.0015                                  # deviation of a part's place, and a third of its turn
 TABLE = np.array([0.44, 0.44, 0.46], np.float32)
 MASK = np.array([0.045, 0.26, 0.15], np.float32)      # solder mask over bare laminate
 COPPER = np.array([0.075, 0.37, 0.20], np.float32)    # solder mask over copper
@@ -26,7 +28,7 @@ def draw(rng: np.random.Generator, size: int, fault: Fault | None = None) -> Sce
     pose = Pose(*rng.normal(0, SHIFT, 2), angle=rng.normal(0, TURN), scale=rng.normal(1, GROWTH))
     lamp = rng.normal(-2.2, 0.25)
     slack = rng.normal(0, 1, (len(LAYOUT), 3))                      # what the placing machine is allowed
-    image = TABLE + (0.012 * noise(rng, size, 60) + 0.015 * noise(rng, size, 4))[..., None]
+    image = TABLE + sum(depth * noise(rng, size, cells) for cells, depth in GRANITE)[..., None]
     weave, cloud = noise(rng, size, 110), noise(rng, size, 5)
     canvas = Canvas(image.astype(np.float32), pose)
     edge = box(HALF, HALF, 0.05)

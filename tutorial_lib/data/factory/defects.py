@@ -1,4 +1,4 @@
-"""Defects on a surface: scratch, crack, spot, contamination. The strength is an opacity; shape and place stay."""
+"""Defects on a surface: scratch, crack, spot, contamination. Each is painted at full strength; the caller thins it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIRT = ((0.10, 0.16, 0.42), (0.42, 0.22, 0.08), (0.62, 0.52, 0.10), (0.45, 0.10,
 STAIN = np.array([0.55, 0.50, 0.42], np.float32)      # what the drop leaves behind: shows on black, too
 
 
-def scratch(scene: Scene, rng: np.random.Generator, strength: float) -> None:
+def scratch(scene: Scene, rng: np.random.Generator) -> None:
     """A bright, slightly bent groove that tapers at both ends, with a dark bank beside it."""
     place = _place(scene, rng)
     length, sag = rng.uniform(0.36, 0.60), rng.normal(0, 0.06)
@@ -22,11 +22,11 @@ def scratch(scene: Scene, rng: np.random.Generator, strength: float) -> None:
     half = (length / 2 + 0.05, abs(sag) + 0.06)
     groove = stroke(path, width)
     bank = stroke(path + np.float32([0, 0.014]), width * 0.9)
-    place.paint(bank, half, lambda under, u, v, d: 0.45 * under, strength)
-    place.paint(groove, half, lambda under, u, v, d: 0.55 * under + 0.42, strength)
+    place.paint(bank, half, lambda under, u, v, d: 0.45 * under)
+    place.paint(groove, half, lambda under, u, v, d: 0.55 * under + 0.42)
 
 
-def crack(scene: Scene, rng: np.random.Generator, strength: float) -> None:
+def crack(scene: Scene, rng: np.random.Generator) -> None:
     """A dark jagged line that wanders, narrows and forks; its broken edges catch a little light."""
     place = _place(scene, rng)
     count = 11
@@ -43,11 +43,11 @@ def crack(scene: Scene, rng: np.random.Generator, strength: float) -> None:
         return np.minimum.reduce([shape(u, v) for shape in shapes])
 
     half = tuple(np.abs(np.concatenate([path for path, _ in lines])).max(0) + 0.03)
-    place.paint(lambda u, v: distance(u, v) - 0.010, half, lambda under, u, v, d: 0.8 * under + 0.16, strength)
-    place.paint(distance, half, lambda under, u, v, d: 0.12 * under, strength)
+    place.paint(lambda u, v: distance(u, v) - 0.010, half, lambda under, u, v, d: 0.8 * under + 0.16)
+    place.paint(distance, half, lambda under, u, v, d: 0.12 * under)
 
 
-def spot(scene: Scene, rng: np.random.Generator, strength: float) -> None:
+def spot(scene: Scene, rng: np.random.Generator) -> None:
     """A round dark stain, darker along its rim, as a dried drop is."""
     place = _place(scene, rng)
     radius = rng.uniform(0.070, 0.105)
@@ -60,12 +60,12 @@ def spot(scene: Scene, rng: np.random.Generator, strength: float) -> None:
 
     def stain(under, u, v, d):
         rim = np.exp(-(d / (0.18 * radius) + 0.8) ** 2)
-        return under * (0.42 - 0.22 * rim)[..., None] + STAIN * (0.10 + 0.10 * rim)[..., None]
+        return under * (0.42 - 0.22 * rim)[..., None] + STAIN * (0.14 + 0.14 * rim)[..., None]
 
-    place.paint(outline, (1.5 * radius, 1.5 * radius), stain, strength, soft=0.02)
+    place.paint(outline, (1.5 * radius, 1.5 * radius), stain, soft=0.02)
 
 
-def contamination(scene: Scene, rng: np.random.Generator, strength: float) -> None:
+def contamination(scene: Scene, rng: np.random.Generator) -> None:
     """Foreign matter: a few drops that have run together, of a colour that does not belong, with a glint."""
     place = _place(scene, rng)
     ink = np.array(DIRT[int(rng.integers(len(DIRT)))], np.float32)
@@ -79,9 +79,9 @@ def contamination(scene: Scene, rng: np.random.Generator, strength: float) -> No
         depth = np.clip(-d / 0.05, 0, 1)
         return ink * (0.55 + 0.5 * depth)[..., None] + 0.12 * under
 
-    place.paint(blob, (0.30, 0.30), paint, strength)
+    place.paint(blob, (0.30, 0.30), paint)
     a, b, r = drops[0]
-    place.at(a - 0.3 * r, b - 0.3 * r).paint(disc(0.22 * r), (r, r), (0.85, 0.86, 0.88), 0.7 * strength, soft=0.02)
+    place.at(a - 0.3 * r, b - 0.3 * r).paint(disc(0.22 * r), (r, r), (0.85, 0.86, 0.88), 0.7, soft=0.02)
 
 
 def _place(scene: Scene, rng: np.random.Generator):
