@@ -280,6 +280,27 @@ def test_no_two_wrong_answers_share_a_diagnosis(name):
         assert not any(words in s for s in others), words
 
 
+BROKEN_LAW = [
+    ("pool_concat", lambda m: torch.cat([x.sum((2, 3)) for x in m], 1), "a constant map must give its constant"),
+    ("pool_concat", lambda m: torch.cat([x[:, :, 0, 0] for x in m], 1), "shuffling the positions"),
+    ("soft_clamp", lambda s, a: 2 * a / torch.pi * torch.atan(s), "slope at 0 must be 2/π"),
+    ("soft_clamp", lambda s, a: s * 2 / torch.pi, "must stay below alpha"),
+    ("soft_clamp", lambda s, a: (2 / torch.pi * s).clamp(-0.9 * a, 0.9 * a), "must rise everywhere"),
+    ("soft_clamp", lambda s, a: a * torch.tanh(2 / torch.pi * s / a), "must rise everywhere"),
+    ("soft_clamp", lambda s, a: (2 * a / torch.pi * torch.atan(s / a)).abs(), "must be odd"),
+    ("multi_view_score", lambda f, v: f(v.flatten(0, 1)).view(v.shape[:2]).sum(1), "repeating a view"),
+    ("multi_view_score", lambda f, v: f(v.flatten(0, 1)).view(v.shape[1], -1).mean(0), "on its neighbours"),
+    ("multi_view_score", lambda f, v: f(v[:, 0]), "order of the views"),
+    ("gradient_map", lambda score, x, s: blur(raw_gradient(score, x), s).sum(0), "must not be negative"),
+    ("gradient_map", lambda score, x, s: blur(raw_gradient(score, x), s).sum(0).abs(), "channels of opposite sign"),
+    ("gradient_map", lambda score, x, s: blur(raw_gradient(score, x).abs(), s).sum(0), "neighbours of opposite sign")]
+
+
+@pytest.mark.parametrize("name, function, law", BROKEN_LAW, ids=[f"{n}: {w}" for n, _, w in BROKEN_LAW])
+def test_the_verdict_names_the_law_that_broke(name, function, law):
+    assert law in chapter.exercises[name].examine(function).finding.law
+
+
 # ---- whatever is handed in ---------------------------------------------------------------------------------------
 
 def blank(*args):

@@ -36,7 +36,7 @@ def table():
 
 def test_every_state_shows_the_numbers_of_the_formula(table):
     for name, image in images().items():
-        single = torch.stack([score(rotate(image[None], a[None]))[0] for a in table.angles]).double()
+        single = torch.stack([score(rotate(image[None], a[None], fill="reflect"))[0] for a in table.angles]).double()
         for index in range(ANGLES):
             shown = table.numbers(name, index, 1)
             assert shown["score"] == pytest.approx(float(single[index]), abs=1e-6)

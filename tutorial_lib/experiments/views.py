@@ -35,14 +35,14 @@ def view_features(detector: PooledDetector, images: Tensor, angles: Tensor, at_o
     """Pooled vectors of every view, ``(N, T, D)``.
 
     Args:
-        detector: gives the backbone, the scales and the pooling; it need not be fitted.
+        detector: gives the backbone, the scales, the pooling and the fill of the corners; it need not be fitted.
         images: ``(N, 3, S, S)`` in [0, 1]. angles: ``(T,)`` degrees, or ``(N, T)``: each image its own.
         at_once: views in memory together.
     """
     own = angles.expand(len(images), -1)  # (N, T)
     per = max(1, at_once // own.shape[1])
     parts = [detector.features(views) for i in range(0, len(images), per)
-             for views in turned(images[i:i + per], own[i:i + per]).split(at_once)]
+             for views in turned(images[i:i + per], own[i:i + per], detector.settings.fill).split(at_once)]
     return torch.cat(parts).unflatten(0, (len(images), own.shape[1]))
 
 

@@ -29,11 +29,12 @@ class Turntable:
         threshold: of a single view, from normal images.
         limit: angles go from -limit to limit, in degrees.
         seed: of the order in which the views are taken for the running mean; the first is always 0 degrees.
+        fill: of the corners that turn in, as the score learned them: ``"reflect"`` or ``"black"``.
     """
 
     def __init__(self, images: Mapping[str, Tensor], score: Callable[[Tensor], Tensor], threshold: float,
-                 limit: float = 10.0, seed: int = 0):
-        self.threshold, self.images = float(threshold), dict(images)
+                 limit: float = 10.0, seed: int = 0, fill: str = "reflect"):
+        self.fill, self.threshold, self.images = fill, float(threshold), dict(images)
         self.angles = torch.linspace(-limit, limit, ANGLES)  # (A,)
         middle = ANGLES // 2
         rest = torch.tensor([k for k in range(ANGLES) if k != middle])
@@ -46,8 +47,8 @@ class Turntable:
         self.canvas = None
 
     def turned(self, name: str, angles: Tensor) -> Tensor:
-        """The part under each angle, ``(A, 3, S, S)``; corners are black, as in training."""
-        return rotate(self.images[name].expand(len(angles), -1, -1, -1), angles)
+        """The part under each angle, ``(A, 3, S, S)``; corners are filled as in training."""
+        return rotate(self.images[name].expand(len(angles), -1, -1, -1), angles, fill=self.fill)
 
     def means(self, name: str) -> Tensor:
         """Mean score of the first 1, 2, …, A views, ``(A,)``."""
