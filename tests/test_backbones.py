@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import tutorial_lib
 from tutorial_lib import backbones
-from tutorial_lib.backbones import alexnet, embedded, pretraining, procedural, weights_file
+from tutorial_lib.backbones import alexnet, alteration, embedded, pretraining, procedural, weights_file
 from tutorial_lib.backbones.base import receptive_field
 
 ALL = [("embedded", "embedded", ("stride2", "stride4", "stride8", "stride16")), ("alexnet", "random", ("last",))]
@@ -139,7 +140,8 @@ def test_the_card_describes_the_weights_that_came_with_the_course():
     assert backbones.load().label == f"embedded {card['sha256'][:8]}"
     assert card["bytes"] == weights_file.EMBEDDED.stat().st_size
     assert f"{len(procedural.CLASSES)} formula classes" in card["trained_on"]
-    assert card["settings"]["steps"] >= 800 and card["held_out_accuracy"] > 0.4 and card["cpu_minutes"] > 0
+    assert card["settings"]["steps"] >= 800 and card["cpu_minutes"] > 0
+    assert card["held_out_accuracy"] > 50 / len(procedural.CLASSES)  # fifty times what guessing would give
 
 
 def damage_bytes(file, card):
@@ -310,6 +312,23 @@ def test_augmented_pictures_stay_pictures_and_each_gets_its_own_draw():
     found = pretraining.augment(x, torch.Generator().manual_seed(0))
     assert found.shape == x.shape and found.min() >= 0 and found.max() <= 1
     assert (found[0] - found[1]).abs().mean() > 0.02
+
+
+def test_a_foreign_region_is_exactly_where_the_picture_changed():
+    x, generator = images(64, 48), torch.Generator().manual_seed(1)
+    found, shape = alteration.alter(x, generator)
+    changed = (found - x).abs().amax(1, keepdim=True)
+    assert changed[shape == 0].max() == 0 and (changed[shape == 1] > 0.02).float().mean() > 0.95
+    touched = shape.amax((1, 2, 3)) > 0.5
+    assert 0.5 < touched.float().mean() < 0.95 and shape.mean((1, 2, 3)).max() < 0.5
+    assert found.min() >= 0 and found.max() <= 1
+
+
+def test_locating_loss_is_lowest_where_the_logits_say_what_is_true():
+    _, shape = alteration.alter(images(8, 48), torch.Generator().manual_seed(1))
+    right = 20 * F.adaptive_avg_pool2d(shape, 12) - 10
+    assert alteration.locating_loss(right, shape) < alteration.locating_loss(torch.zeros(8, 1, 12, 12), shape)
+    assert alteration.locating_loss(torch.zeros(8, 1, 12, 12), shape) < alteration.locating_loss(-right, shape)
 
 
 def test_pretrain_writes_weights_that_load_and_leaves_the_global_stream_alone(tmp_path, capsys, monkeypatch):
