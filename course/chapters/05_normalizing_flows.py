@@ -60,6 +60,7 @@ print("covariance", [[round(v, 2) for v in row] for row in cov.tolist()])
 print("L         ", [[round(v, 2) for v in row] for row in L.tolist()])
 print("L Lᵀ is the covariance:", torch.allclose(L @ L.T, cov, atol=1e-6))
 
+
 # %% [markdown]
 # Both coordinates vary by about 1, and they go up together. L says how to make such a cloud: the first coordinate is a
 # random number, the second repeats 0.8 of it and adds 0.6 of a new one.
@@ -203,6 +204,7 @@ for name, clamp in clamps.items():
 fig = clamp_curves(s, {name: clamp(s) for name, clamp in clamps.items()})
 plots.show(fig, "Four soft clamps with α = 2. All stay within ±2; their slopes at 0 are 0.637, 1.272, 2 and 1.")
 
+
 # %% [markdown]
 # Read the figure at the left and right edges first: the unclamped line leaves the picture, the four curves flatten.
 # Then at 0: the two arctan formulas look like twins on paper, and one is twice (α times) as steep. DifferNet's paper
@@ -252,6 +254,7 @@ with torch.no_grad():
         print(f"after layer {k}: ({here[0, 0]:+.3f}, {here[0, 1]:+.3f})   log_det so far {total.item():+.4f}")
 J = torch.autograd.functional.jacobian(lambda v: flow(v[None])[0][0], probe[0])
 print(f"autograd, all 8 layers at once:               {torch.linalg.slogdet(J).logabsdet:+.4f}")
+
 
 # %% [markdown]
 # ## Act 3 · Maximum likelihood
