@@ -197,6 +197,12 @@ def test_a_stored_state_can_be_trained_again():
     assert float(flow.nll(bench.data()).detach()) == pytest.approx(float(stored.nll(bench.data())), abs=0.05)
 
 
+def test_every_stored_state_began_with_the_loss_that_its_switches_say():
+    for state in STATES:
+        _, losses = bench_states.train(state, steps=1)
+        assert float(losses[0]) == pytest.approx(float(bench_states.load(state)[1][0]), abs=1e-4), state
+
+
 def test_training_leaves_the_random_state_alone():
     before = torch.get_rng_state()
     bench_states.train(Switches(depth=1), steps=1)

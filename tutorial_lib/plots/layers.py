@@ -25,7 +25,7 @@ class LayerPicture:
         self.cloud.add_collection(self.lines)
         self.points = self.cloud.scatter([0], [0], c=[0], s=7, cmap=style.NEUTRAL)
         self.density = self.mass.imshow(blank, origin="lower", extent=extent, cmap=style.SEQUENTIAL, vmin=0, vmax=0.5)
-        self.log_det = self.volume.imshow(blank, origin="lower", extent=extent, cmap=style.DIVERGING, vmin=-4, vmax=4)
+        self.log_det = self.volume.imshow(blank, origin="lower", extent=extent, cmap=style.DIVERGING, vmin=-8, vmax=8)
         self.fig.colorbar(self.density, ax=self.mass, label="per unit area", extend="max")
         self.fig.colorbar(self.log_det, ax=self.volume, label="nats", extend="both")
         self.mass.set_title("density after this layer")

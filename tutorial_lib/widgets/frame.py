@@ -8,6 +8,7 @@ import ipywidgets as w
 
 STYLE = {"description_width": "110px"}
 WIDTH = {"width": "480px"}
+PICTURE = {"width": "max-content", "max_width": "100%"}  # one pixel of the picture is one of the page: no blur
 
 
 def framed(question: str, guesses: list[str], body: w.Widget, sentence: str, expected: Callable[[], float],

@@ -13,7 +13,7 @@ from torch import Tensor
 from tutorial_lib import flows
 from tutorial_lib.plots.layers import LayerPicture
 from tutorial_lib.widgets.canvas import Canvas, View
-from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, live
+from tutorial_lib.widgets.frame import PICTURE, STYLE, WIDTH, framed, live
 
 WINDOW, PIXELS = 3.2, 72  # half width of every map, and its resolution
 
@@ -108,7 +108,7 @@ def microscope(flow: flows.Flow, x: Tensor):
     layer = w.IntSlider(lens.layers, 0, lens.layers, description="layer", style=STYLE, layout=WIDTH)
     right = w.FloatSlider(0.5, min=-2, max=2, step=0.05, description="probe x₁", style=STYLE, layout=WIDTH)
     up = w.FloatSlider(-0.7, min=-1.6, max=1.6, step=0.05, description="probe x₂", style=STYLE, layout=WIDTH)
-    image, text = w.Image(format="png"), w.HTML()
+    image, text = w.Image(format="png", layout=PICTURE), w.HTML()
 
     def redraw(_=None) -> None:
         view = lens.view(layer.value, right.value, up.value)
