@@ -28,6 +28,7 @@ import torch
 
 from tutorial_lib import checks
 
+
 # %% [markdown]
 # ## 1 · The smallest flow (8 min)
 #
@@ -36,7 +37,6 @@ from tutorial_lib import checks
 #
 # **Law.** log p(z) + log_det equals the log density that the library computes for this Gaussian. If mean and L are
 # those of the cloud, the covariance of z is the identity.
-
 
 # %%
 def affine_flow(x, mean, L):
@@ -51,6 +51,7 @@ def affine_flow(x, mean, L):
 
 checks.ch05.check("affine_flow", affine_flow)
 
+
 # %% [markdown]
 # ## 2 · A coupling layer, forward (10 min)
 #
@@ -62,7 +63,6 @@ checks.ch05.check("affine_flow", affine_flow)
 #
 # **Law.** `log_det` equals ln|det ∂z/∂x|, measured by nudging every coordinate. A sample gets the same number alone
 # and in a batch.
-
 
 # %%
 def soft_clamp(s, alpha):
@@ -83,13 +83,13 @@ def coupling_forward(x, st, alpha):
 
 checks.ch05.check("coupling_forward", coupling_forward)
 
+
 # %% [markdown]
 # ## 3 · The same layer, back (8 min)
 #
 # You have z and want x. The first half never changed, so you can compute the same s and t as the forward layer did.
 #
 # **Law.** inverse(forward(x)) = x, and this `log_det` is minus the forward one.
-
 
 # %%
 def coupling_inverse(z, st, alpha):
@@ -105,13 +105,13 @@ def coupling_inverse(z, st, alpha):
 
 checks.ch05.check("coupling_inverse", coupling_inverse)
 
+
 # %% [markdown]
 # ## 4 · The loss (6 min)
 #
 # The mean over the batch of −log p(x), in nats per sample, with a standard normal base in d dimensions.
 #
 # **Law.** It equals the library's value. Data multiplied by c in d dimensions cost d · ln c more. A gradient reaches z.
-
 
 # %%
 def nll(z, log_det):
@@ -126,6 +126,7 @@ def nll(z, log_det):
 
 checks.ch05.check("nll", nll)
 
+
 # %% [markdown]
 # ## 5 · Layers in a row (8 min)
 #
@@ -134,7 +135,6 @@ checks.ch05.check("nll", nll)
 #
 # **Law.** The log_det of the chain equals ln|det J| of the whole. `compose_inverse` undoes `compose`. The list of
 # layers stays as it was.
-
 
 # %%
 def compose(layers, x):
@@ -161,6 +161,7 @@ def compose_inverse(layers, z):
 
 checks.ch05.check("compose", compose, compose_inverse)
 
+
 # %% [markdown]
 # ## 6 · Samples with a temperature (6 min)
 #
@@ -168,7 +169,6 @@ checks.ch05.check("compose", compose, compose_inverse)
 # *latents* have standard deviation `temperature`.
 #
 # **Law.** The latents of your samples have that spread. Temperature 0 gives one point, the image of z = 0.
-
 
 # %%
 def sample(flow, n, temperature):
