@@ -1,4 +1,4 @@
-"""What learners write in the exercises of chapter 05: right answers in several styles, and wrong ones that are known."""
+"""What learners write in the exercises of chapter 05: right answers in several styles, and known wrong ones."""
 
 from __future__ import annotations
 
