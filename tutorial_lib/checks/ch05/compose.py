@@ -45,7 +45,7 @@ class Reorder(nn.Module):
 
 
 def _layers():
-    return [Coupling(70), Reorder((2, 0, 3, 1)), Coupling(80)]
+    return [Coupling(70), Reorder((2, 0, 3, 1)), Coupling(80), Coupling(85)]
 
 
 def _x():
@@ -119,7 +119,7 @@ COMPOSE = Exercise(
           Law("log_det is not ln|det ∂z/∂x| of the whole chain", _sum),
           Law("the inverse does not undo the chain", _undone),
           Law("the inverse log_det is not minus the forward one", _negated)),
-    passes="three layers with a permutation are undone exactly, and the log_dets add",
+    passes="four layers with a permutation are undone exactly, and the log_dets add",
     hints=("Start with a total of zeros, one per sample: x.new_zeros(len(x)). Each layer returns the next point and "
            "its own log_det.",
            "The determinant of a product is the product of the determinants. What happens to their logarithms?",
