@@ -65,9 +65,12 @@ def test_every_mode_becomes_three_channels_in_the_unit_interval(tmp_path, pictur
 
 
 def test_a_palette_with_transparency_keeps_its_colours(tmp_path):
-    path = save(tmp_path / "x.png", palette(), transparency=0)
     wanted = torch.from_numpy(np.asarray(palette().convert("RGB")) / 255).float()
-    assert torch.equal(read_image(path).permute(1, 2, 0), wanted)
+    for transparency in (0, bytes(range(0, 256, 2))):        # one clear colour, or an opacity per colour
+        path = save(tmp_path / "x.png", palette(), transparency=transparency)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)      # PIL would warn on the second kind
+            assert torch.equal(read_image(path).permute(1, 2, 0), wanted)
 
 
 @pytest.mark.parametrize("values", [(-1.0, 1.0), (0.0, 300.0), (0.0, float("nan"))])
