@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 import torch
 
 from tutorial_lib.plots import course_map
@@ -13,38 +14,38 @@ BAD = torch.rand(30, generator=GENERATOR) * 3 + 0.8
 
 
 def test_every_position_counts_what_a_loop_counts():
-    for line in threshold.positions(GOOD, BAD).tolist():
+    for line in threshold.positions(GOOD, BAD):
         found = threshold.counts(GOOD, BAD, line)
         assert found.false_alarms == sum(s > line for s in GOOD.tolist())
         assert found.missed == len([s for s in BAD.tolist() if not s > line])
         assert found.cost == found.false_alarms + threshold.COST_OF_A_MISS * found.missed
 
 
-def test_the_slider_reaches_both_ends():
-    lines = threshold.positions(GOOD, BAD)
-    first, last = (threshold.counts(GOOD, BAD, float(lines[i])) for i in (0, -1))
-    assert (first.false_alarms, first.missed) == (40, 0)
-    assert (last.false_alarms, last.missed) == (0, 30)
+@pytest.mark.parametrize("shift", [0.0, -2.0])  # positive scores, and scores of both signs
+def test_the_slider_reaches_both_ends_and_never_throws_away_more_to_the_right(shift):
+    found = [threshold.counts(GOOD + shift, BAD + shift, t) for t in threshold.positions(GOOD + shift, BAD + shift)]
+    assert (found[0].false_alarms, found[0].missed) == (40, 0)
+    assert (found[-1].false_alarms, found[-1].missed) == (0, 30)
+    assert all(a.line <= b.line and a.false_alarms >= b.false_alarms and a.missed <= b.missed
+               for a, b in pairwise(found))
 
 
-def test_moving_the_line_right_never_throws_away_more():
-    found = [threshold.counts(GOOD, BAD, float(t)) for t in threshold.positions(GOOD, BAD)]
-    assert all(a.false_alarms >= b.false_alarms and a.missed <= b.missed for a, b in pairwise(found))
+def test_the_strip_keeps_its_three_promises():
+    chosen = threshold.deciding(GOOD, BAD)
+    assert chosen["no damaged part passes"].missed == 0
+    assert chosen["no good part is lost"].false_alarms == 0
+    every = [threshold.counts(GOOD, BAD, float(f"{t:.3g}")).cost for t in torch.linspace(0.4, 4, 2000).tolist()]
+    assert chosen["lowest cost"].cost == min(every)
+    assert all(found.sentence() in threshold.strip(GOOD, BAD)[1] for found in chosen.values())
 
 
-def test_negative_scores_have_positions_too():
-    lines = threshold.positions(GOOD - 2, BAD - 2)
-    assert torch.isfinite(lines).all() and (lines.diff() > 0).all()
-
-
-def test_the_strip_shows_its_three_promises():
-    _, sentence = threshold.strip(GOOD, BAD)
-    assert "0 of 30 damaged parts pass" in sentence and "0 of 40 good parts are thrown away" in sentence
+def test_a_printed_line_does_what_its_sentence_says():
+    for found in threshold.deciding(GOOD, BAD).values():
+        assert threshold.counts(GOOD, BAD, float(f"{found.line:.3g}")) == found
 
 
 def test_the_controls_hold_one_picture_per_position():
-    box = threshold.widget(GOOD, BAD)
-    slider, stack = box.children[1:]
+    slider, stack = threshold.widget(GOOD, BAD).children[1:]
     assert len(stack.children) == slider.max - slider.min + 1 == threshold.STEPS
 
 

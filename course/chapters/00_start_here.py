@@ -58,7 +58,9 @@ plots.show(fig, f"Four of {len(good)} good washers, each {good.shape[-1]} × {go
 # %%
 detector = detectors.create("gaussian", seed=0)  # its small setting, made for two processor cores
 detector.fit(good)
-print(f"trained on {len(good)} good images: {detector.parameters_count():,} numbers fitted")
+places, values = detector.latents(good[:1])[0][0, 0].numel(), detector.latents(good[:1])[0].shape[1]
+print(f"trained on {len(good)} good images: at each of {places} places a mean and a matrix for {values} values, "
+      f"{detector.parameters_count():,} numbers in all")
 
 # %% [markdown]
 # The detector has never seen a scratch. Here is one, and a good washer that it has not seen either. The lower row is the
@@ -76,12 +78,13 @@ plots.show(fig, f"A good washer (score {scores[0]:.1f}) and a scratched one (sco
                 f"The orange line is the true mask. A pixel inside it outranks one outside with probability {inside:.2f}.")
 
 # %% [markdown]
-# Read the two numbers in the titles. A *score* is one number for a whole image; higher means less like the good ones.
-# The map says where to look. Both came from a model of good washers only.
+# Read the two numbers in the titles. A *score* is one number for a whole image, here the largest value of its map; higher
+# means less like the good ones. The map says where to look. Both came from a model of good washers only. The good washer
+# does not score 0: its map has a brightest place too.
 #
 # What is inside? A frozen network turns the picture into features. At every place of the feature map stands the smallest
-# normalizing flow there is: one matrix that makes the cloud of good features round. The further a new feature lies from
-# the middle, the brighter the map. You build this flow in the first ten minutes of chapter 05, and the network kind
+# normalizing flow there is: a mean and a matrix that make the cloud of good features round. The further a new feature
+# lies from the middle, the brighter the map. You build this flow in the first ten minutes of chapter 05, and the network kind
 # right after it. Chapter 08 puts a deep flow to work, gives this small one the same pictures, and prints who wins. The
 # answer may surprise you, and the course does not hide it.
 
@@ -102,7 +105,7 @@ print(f"image AUROC {auroc:.2f}: the chance that a damaged washer scores higher 
 
 # %% [markdown]
 # **Touch it: where would you draw the line?** Move the slider. A line far to the left bins good parts. A line far to the
-# right lets damage through. Write down your line; chapter 01 will come back to it.
+# right lets damage through. Write down your line; chapter 01 (planned) will come back to it.
 
 # %%
 threshold.widget(scores_good, scores_bad)
@@ -116,27 +119,29 @@ plots.show(fig, sentence)
 
 # %% [markdown]
 # The cost counts 1 for a good part that is thrown away and 3 for a damaged part that passes. Change these prices and the
-# best line moves: a missed crack in a brake disc and a wasted washer do not cost the same. Note also what you just did: you looked at the *damaged* parts to draw the line. In a factory you have none. Chapter 01 draws it
-# from good parts alone.
+# best line moves: a missed crack in a brake disc and a wasted washer do not cost the same. Note also what you just did: you looked at the *damaged* parts to draw the line. In a factory you have none. The
+# next section draws the line from good parts alone.
 
 # %% [markdown]
 # ## 3 · Break it
 #
 # A detector that finds one deep scratch says nothing about a faint one. Draw the line so that 95 % of the good washers
-# pass. **Predict:** the severity of the scratches falls from 1.0 to 0.1. At which severity does the detector stop to
-# see them?
+# pass. **Predict:** the severity of the scratches falls from 1.0 to 0.1. At which severity does the detector stop seeing
+# them?
 
 # %%
-line = scores_good.quantile(0.95)
+line = float(scores_good.quantile(0.95))
+print(f"the line: {line:.1f}; the scratched washer above scored {scores[1]:.1f}")
 for severity in (1.0, 0.8, 0.6, 0.4, 0.2, 0.1):
     images, _ = factory.defective("washer", "scratch", 20, size=128, severity=severity, seed=7)
     found = int((detector.score(images) > line).sum())
     print(f"severity {severity:.1f}: {found:2d} of 20 scratches above the line")
 
 # %% [markdown]
-# Even the deepest scratches are not all found, and the faint ones not at all. Five in a hundred good washers lie above
-# the line too, so one found in twenty means: no better than chance. An AUROC near 0.9 and this table describe the same
-# detector. Any claim needs its setting beside it, and this is the setting of a small detector on a laptop.
+# Look at the first printed line again: the scratch of the opening picture, so clear in its map, lies *below* this line and
+# would pass. Even of the deepest scratches fewer than half are caught, and none of the faint ones. Two of the forty good
+# washers lie above the line as well. The map, the AUROC and this table all describe the same detector. Any claim needs
+# its setting beside it, and this is the setting of a small detector on a laptop.
 
 # %% [markdown]
 # ## 4 · What can this machine do?
@@ -213,14 +218,15 @@ for chapter in (ch05, ch08):
 # 7. `a` has shape (8, 3), `b` has shape (3,). What shape has `a - b`? <details><summary>Answer</summary>(8, 3). `b` is subtracted from every row.</details>
 # 8. What does `requires_grad=True` ask torch to do? <details><summary>Answer</summary>Record what is computed from this tensor, so that derivatives with respect to it can be had.</details>
 #
-# **Seven or eight right:** start at 02, or at 05 if you know determinants and the change of variables. **Four to six:**
-# start at 01 and take every tool card on the way. **Fewer:** read an introduction to derivatives and to torch tensors
-# first; the course will still be here.
+# **Seven or eight right:** you are ready. The course's own chapters on Jacobian, determinant and change of variables (02 to
+# 04) are planned; until they are written, 05 recalls what it uses in a few lines. **Four to six:** you can follow 05
+# with a textbook on linear algebra beside you. **Fewer:** read an introduction to derivatives and to torch tensors first;
+# the course will still be here.
 
 # %% [markdown]
 # ## 7 · The map
 #
-# An arrow means *needs*. Dark boxes are here now; pale boxes are planned and not yet written.
+# An arrow means *needs*. Blue boxes are here now; white boxes are planned and not yet written.
 
 # %%
 present = course_map.present_chapters()
@@ -247,6 +253,8 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # The times are estimates, not measurements.
 
 # %% [markdown]
+# The rest of this chapter is for looking up. You can go to [05](05_normalizing_flows.ipynb) now.
+#
 # ## 8 · One notation
 #
 # > **Notation box, the same in every chapter**
@@ -256,7 +264,7 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # > | x | data: a point, a feature vector, an image |
 # > | z | latent: what the flow turns x into |
 # > | f | the flow, from x to z |
-# > | log_det | ln of the absolute determinant of ∂z/∂x, one number per sample, in nats |
+# > | log_det | ln of the absolute determinant of ∂z/∂x, one number per sample, in nats (the unit of a natural logarithm) |
 # > | log p(x) = log p(z) + log_det | the one formula of the course |
 # > | (B, C, H, W) | batch, channels, height, width |
 #
@@ -271,7 +279,7 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 #
 # | section | chapter | what changes here |
 # |---|---|---|
-# | 1 | 01 | adds how an answer is judged: ranks, regions, prevalence, thresholds |
+# | 1 | 01 | adds how an answer is judged: ranks, regions, how rare defects are, thresholds |
 # | 2.1 | 02 | rows are outputs, columns inputs; then how to avoid building the matrix |
 # | 2.2 | 03 | τ counts inversions, the sign is (−1)^τ; det ≠ 0 makes a nonlinear map invertible only locally |
 # | 2.3 | 04 | any base density will do, the normal one is a choice; the derivative is taken at z |
@@ -332,7 +340,7 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 #
 # - A defect detector can be trained on good images alone; damage is what does not fit.
 # - A score is one number per image. A map says where. A threshold turns a score into a decision, and it has a price.
-# - The same detector that finds a deep scratch misses a faint one. Any claim needs the setting beside it.
+# - A map can be clear and the decision still wrong. Any claim needs its setting beside it.
 # - Exercises are checked by laws. A verdict names the law that broke.
 # - One formula runs through the course: log p(x) = log p(z) + log_det.
 #

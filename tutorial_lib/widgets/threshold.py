@@ -1,8 +1,9 @@
-"""Where would you draw the line? One slider over a histogram of good and damaged scores."""
+"""Where would you draw the line? One slider over the scores of good and damaged parts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tutorial_lib.plots import style
+from tutorial_lib.plots import png, style
 
 STEPS = 41  # positions of the slider: few enough to draw them all beforehand, so that a move only swaps a picture
-COST_OF_A_MISS = 3
+COST_OF_A_MISS = 3  # in good parts thrown away
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Counts:
         return self.false_alarms + COST_OF_A_MISS * self.missed
 
     def sentence(self) -> str:
-        return (f"Line at {self.line:.2f}: {self.false_alarms} of {self.goods} good parts are thrown away, "
-                f"{self.missed} of {self.bads} damaged parts pass; cost {self.cost}.")
+        return (f"Line at {self.line:.3g}: {self.false_alarms} of {self.goods} good parts are thrown away, "
+                f"{self.missed} of {self.bads} damaged parts pass; "
+                f"cost {self.false_alarms} + {COST_OF_A_MISS} × {self.missed} = {self.cost}.")
 
 
 def counts(good: Tensor, bad: Tensor, line: float) -> Counts:
@@ -41,63 +43,76 @@ def counts(good: Tensor, bad: Tensor, line: float) -> Counts:
     return Counts(line, int((good > line).sum()), int((bad <= line).sum()), len(good), len(bad))
 
 
-def positions(good: Tensor, bad: Tensor) -> Tensor:
-    """The slider's thresholds (STEPS,): even on a logarithm for positive scores, whose tails are long."""
-    both = torch.cat([good, bad])
-    low, high = float(both.min()), float(both.max())
+def positions(good: Tensor, bad: Tensor) -> list[float]:
+    """The slider's lines, three digits each: even on a logarithm for positive scores, whose tails are long."""
+    low, high = float(min(good.min(), bad.min())), float(max(good.max(), bad.max()))
     if low > 0:
-        return torch.logspace(np.log10(low * 0.98), np.log10(high * 1.02), STEPS)
-    return torch.linspace(low, high, STEPS)
+        lines = np.geomspace(low * 0.98, high * 1.02, STEPS)
+    else:
+        margin = 0.02 * (high - low)
+        lines = np.linspace(low - margin, high + margin, STEPS)
+    return [_three_digits(line) for line in lines]
 
 
-def _histogram(ax, good: Tensor, bad: Tensor, line: float) -> None:
-    edges = positions(good, bad)[::4].numpy()
-    ax.hist([good.numpy(), bad.numpy()], edges, color=[style.BLUE, style.ORANGE], label=["good", "damaged"])
+def deciding(good: Tensor, bad: Tensor) -> dict[str, Counts]:
+    """The highest line that lets no damaged part pass, the line of lowest cost, the lowest that loses no good part."""
+    scores = torch.cat([good, bad]).unique().tolist()  # in order
+    ends = [positions(good, bad)[0], positions(good, bad)[-1]]
+    between = [(a + b) / 2 for a, b in pairwise(scores)]
+    lines = sorted({_three_digits(x) for x in scores + between} | set(ends))
+    found = [counts(good, bad, line) for line in lines]
+    return {"no damaged part passes": [c for c in found if c.missed == 0][-1],
+            "lowest cost": min(found, key=lambda c: c.cost),
+            "no good part is lost": next(c for c in found if c.false_alarms == 0)}
+
+
+def _draw(ax, good: Tensor, bad: Tensor, line: float) -> None:
+    for row, (scores, colour) in enumerate(((bad, style.ORANGE), (good, style.BLUE))):
+        lift = 0.28 * np.cos(2.4 * np.arange(len(scores)))  # so that equal scores do not hide each other
+        ax.plot(scores.numpy(), row + lift, "o", ms=5, color=colour, alpha=0.7, mec="none")
     ax.axvline(line, color="black", lw=2)
-    if edges[0] > 0:
+    ax.set_yticks([0, 1], ["damaged", "good"])
+    ax.set(ylim=(-0.5, 1.5), xlabel="score, higher = less like the good ones")
+    low, high = positions(good, bad)[0], positions(good, bad)[-1]
+    if low > 0:
         ax.set_xscale("log")
-        ticks = np.geomspace(edges[0], edges[-1], 3)
-        ax.set_xticks(ticks, [f"{t:.2g}" for t in ticks])
+        steps = (1, 2, 5)
+        ticks = [s * 10.0**k for k in range(-6, 9) for s in steps if low <= s * 10.0**k <= high]
+        ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
         ax.minorticks_off()
-    ax.set(xlabel="score (higher = less like the good ones)", ylabel="images")
 
 
 def figure(good: Tensor, bad: Tensor, line: float) -> Figure:
-    """Histogram of both groups with the line."""
-    fig, ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
-    _histogram(ax, good, bad, line)
-    fig.legend(loc="outside right upper")
+    """One dot per part, and the line: what lies right of it is thrown away."""
+    fig, ax = plt.subplots(figsize=(6.4, 2.4), layout="constrained")
+    _draw(ax, good, bad, line)
     return fig
 
 
 def strip(good: Tensor, bad: Tensor) -> tuple[Figure, str]:
-    """Three deciding lines: no damaged part passes, lowest cost, no good part is thrown away."""
-    lines = positions(good, bad)
-    costs = torch.tensor([counts(good, bad, float(t)).cost for t in lines])
-    chosen = {"no damaged part passes": float(bad.min()) - 1e-6 * abs(float(bad.min())),
-              "lowest cost": float(lines[costs.argmin()]), "no good part is lost": float(good.max())}
-    fig, axes = plt.subplots(1, 3, figsize=(8.4, 3), sharey=True, layout="constrained")
-    for ax, (title, line) in zip(axes, chosen.items(), strict=True):
-        _histogram(ax, good, bad, line)
+    """The three deciding lines side by side, and what each of them does in words."""
+    chosen = deciding(good, bad)
+    fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.6), sharey=True, layout="constrained")
+    for ax, (title, found) in zip(axes, chosen.items(), strict=True):
+        _draw(ax, good, bad, found.line)
         ax.set(title=title, xlabel="score")
-    for ax in axes[1:]:
-        ax.set_ylabel("")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    return fig, "Three lines. " + " ".join(counts(good, bad, line).sentence() for line in chosen.values())
+    said = " ".join(f"{title.capitalize()}: {found.sentence()}" for title, found in chosen.items())
+    return fig, f"One dot per part; what lies right of the line is thrown away. {said}"
 
 
 def widget(good: Tensor, bad: Tensor):
     """The slider: every position is drawn beforehand, so a move only swaps a picture (works by arrow keys too)."""
     import ipywidgets as w
 
-    from tutorial_lib.plots import png
-
-    lines = [float(t) for t in positions(good, bad)]
-    slides = [w.VBox([w.Image(value=png(figure(good, bad, t)), format="png", layout={"max_width": "640px"}),
-                      w.Label(counts(good, bad, t).sentence())]) for t in lines]
+    slides = [w.VBox([w.Image(value=png(figure(good, bad, line)), format="png", layout={"max_width": "640px"}),
+                      w.Label(counts(good, bad, line).sentence())]) for line in positions(good, bad)]
     stack = w.Stack(slides, selected_index=STEPS // 2)
     slider = w.IntSlider(STEPS // 2, 0, STEPS - 1, description="line", readout=False, layout={"width": "640px"})
     w.jslink((slider, "value"), (stack, "selected_index"))
-    question = w.HTML("<b>Where would you draw the line, if a missed part costs as much as "
-                      f"{COST_OF_A_MISS} good ones? Find the lowest cost.</b>")
+    question = w.HTML("<b>Where would you draw the line, if a damaged part that passes costs as much as "
+                      f"{COST_OF_A_MISS} good ones thrown away? Find the lowest cost.</b>")
     return w.VBox([question, slider, stack])
+
+
+def _three_digits(x: float) -> float:
+    return float(f"{x:.3g}")  # the line that is used is the line that is printed
