@@ -3,7 +3,9 @@
 # PYTHON=/path/to/python3.12 chooses the interpreter. Without make: see README.md.
 
 PY := .venv/bin/python
-TESTS := -n 2 --dist loadgroup
+# One thread each for two workers. A test file stays on one worker; the notebooks, slow and single, are shared out.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
+NOTEBOOKS := tests/test_notebooks.py
 
 .PHONY: lab test quick build setup setup-dev clean
 .NOTPARALLEL:
@@ -13,11 +15,12 @@ lab: setup
 
 test: setup-dev
 	$(PY) -m ruff check .
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(TESTS)
+	$(PYTEST) --dist loadfile --ignore $(NOTEBOOKS)
+	$(PYTEST) --dist load $(NOTEBOOKS)
 
 quick: setup-dev
 	$(PY) -m ruff check .
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(TESTS) -m "not slow and not browser"
+	$(PYTEST) --dist loadfile -m "not slow and not browser"
 
 build: setup-dev
 	$(PY) course/build.py

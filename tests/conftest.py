@@ -40,10 +40,3 @@ def mtd_dir() -> Path:
     if not (folder / "train" / "good").is_dir():
         pytest.skip(f"no real photographs at {folder.name}: set MTD_DIR to a folder with train/good in it")
     return folder
-
-
-def pytest_collection_modifyitems(items):
-    """Under ``--dist loadgroup`` a test file stays on one worker; the notebooks, all slow, are shared out singly."""
-    for item in items:
-        if item.path.name != "test_notebooks.py":
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
