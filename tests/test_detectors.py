@@ -260,7 +260,8 @@ def test_the_noise_that_shrinkage_stands_for_makes_its_covariance_true():
 
 
 def test_views_of_one_image_are_not_counted_as_independent_rows():
-    images = torch.from_numpy(np.random.default_rng(3).normal(size=(12, 30)))
+    draw = np.random.default_rng(3)
+    images = torch.from_numpy(draw.normal(size=(12, 30)) + 2 * draw.normal(size=(12, 1)))  # correlated: a below 1
     views = images.repeat_interleave(8, 0)
     counted = shrunk_whitening(views).shrinkage
     honest = shrunk_whitening(views, independent=images).shrinkage

@@ -18,7 +18,7 @@ def repair() -> bool:
     """
     global _library
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except ImportError:
         return False
     except RuntimeError as error:

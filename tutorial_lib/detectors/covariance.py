@@ -64,7 +64,7 @@ def shrunk_whitening(rows: Tensor, shrinkage: float | None = None, standardise: 
     whitening.L.mul_((1 - a) ** 0.5 * scale[:, None])  # back to the units of the rows
     whitening.mean.mul_(scale)
     level = x.var(0, correction=0).mean()  # tr S / D
-    return Shrunk(whitening, shrinkage, (a * level).sqrt() * scale)
+    return Shrunk(whitening, a, (a * level).sqrt() * scale)
 
 
 def per_position_cholesky(moments: Tensor, shrinkage: float, ridge: float) -> Tensor:

@@ -21,15 +21,15 @@ Where the two differ, the choice made here:
 What ``small`` changes, to train in seconds from 100 images without ImageNet:
 
 - the embedded backbone at ``size`` and ``size / 2`` pixels, mean and maximum over positions of its maps: 1344 entries;
-- small rotations, mirrored at the edges instead of black, which textures need (Mahalanobis on the same views: AUROC
-  0.69 black, 0.83 mirrored on the carpet; 0.76 and 0.87 on metal; seed 0); and a fixed bank of views per image whose
+- small rotations, mirrored at the edges instead of black, because a texture has no border to hide black corners
+  behind (``benchmarks/differnet_views.py`` measures both on the carpet); and a fixed bank of views per image whose
   features are computed once: the paper turns anew at every step, at the price of the backbone at every step;
 - the affine flow of ``mahalanobis`` in front (``whiten``) and couplings that begin as the identity (``zero_init``):
   step 0 ranks as ``mahalanobis`` does on the same views;
 - noise (``noise``). 100 images do not span 1344 dimensions, so a flow can raise the likelihood of the training vectors
-  without limit: it stretches the directions in which they happen to agree. The shrinkage of the whitening pretends that
-  the vectors are noisy; adding that very noise in training makes them so. Without it the loss of *normal* images that
-  were not trained on goes from 0.5 to more than 1000 in 100 steps while the training loss falls; with it they agree.
+  up to the limit of its clamps: it stretches the directions in which they happen to agree. The shrinkage of the
+  whitening pretends that the vectors are noisy; adding that very noise in training makes them so. Without it the loss
+  of *normal* images that were not trained on rises while the training loss falls (chapter 08 shows both curves).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     features f (C, h, w) -> z_p = L_p^-1 (f_p - mean_p) at each position p -> map |z_p|^2 / C -> blur -> score = maximum
 
 z_p is the latent of an affine flow of its own at every position. PaDiM shrinks each covariance towards the identity
-(ridge 0.01); here it is shrunk towards the mean covariance over all positions, which any linear change of the features
-leaves as good as it was.
+(ridge 0.01); here it is shrunk towards the mean covariance over all positions, which follows any linear change of
+the features (up to the small ridge).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class GaussianSettings(base.Settings):
 
 
 class Gaussian(base.Detector):
-    """Squared Mahalanobis distance at each position, divided by the number of channels: about 1 on normal images."""
+    """Squared Mahalanobis distance at each position over the number of channels: near 1 where an image is normal."""
 
     name = "gaussian"
     Settings = GaussianSettings

@@ -2,7 +2,8 @@
 
     x (3 * 32 * 32) -> c = W (x - mean)  (k,)  ->  residual r = x - mean - W^T c,  score = mean of r^2
 
-W holds the k directions in which normal images vary most. Where objects are aligned this alone is hard to beat.
+W holds the k directions in which normal images vary most. Where objects are aligned this alone finds
+many defects: the factory's pose jitter is tuned so that it does not.
 Source: Pearson 1901, On lines and planes of closest fit to systems of points in space.
 """
 

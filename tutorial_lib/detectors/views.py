@@ -49,7 +49,7 @@ def random_angles(n: int, limit: float, *key: int) -> Tensor:
 
 
 def even_angles(n: int, limit: float) -> Tensor:
-    """``(n,)`` degrees, evenly spread over [-limit, limit] and beginning with 0: n = 1 is the image as it is.
+    """``(n,)`` degrees, 0 first, then outward in even steps to both sides; an even n reaches one side further.
 
     With limit 180 these are 0, 360 / n, 2 * 360 / n, ... (the full turn is not counted twice).
     """

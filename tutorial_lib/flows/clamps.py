@@ -71,7 +71,7 @@ class Atan0636RawClamp:
 
 @dataclass(frozen=True)
 class TanhClamp:
-    """c(s) = alpha tanh(gain s). RealNVP (2017, arXiv 1605.08803); FrEIA's AllInOneBlock with gain 0.1."""
+    """c(s) = alpha tanh(gain s). RealNVP (2016, arXiv 1605.08803); FrEIA's AllInOneBlock with gain 0.1."""
 
     alpha: float
     gain: float = 1.0

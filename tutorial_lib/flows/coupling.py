@@ -4,7 +4,7 @@
     z2 = x2 * exp(c(s(x1))) + t(x1)          log_det = sum over the changed entries of c(s(x1))
 
 The Jacobian is triangular, so only its diagonal counts; the inverse needs s and t of x1 again, never their inverse.
-RealNVP (2017, arXiv 1605.08803, equations 4 to 8); s and t from one network, one pass, as in Glow (arXiv 1807.03039).
+RealNVP (2016, arXiv 1605.08803, equations 4 to 8); s and t from one network, one pass, as in Glow (arXiv 1807.03039).
 
 With an odd number of channels C, the first part has C - C // 2 of them (one more than the second).
 """

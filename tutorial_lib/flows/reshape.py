@@ -13,7 +13,7 @@ class Squeeze(Transform):
 
         z[:, 4c + 2i + j, h, w] = x[:, c, 2h + i, 2w + j]        i, j in {0, 1}
 
-    A reordering, so nothing is stretched (RealNVP, 2017, arXiv 1605.08803, section 3.6).
+    A reordering, so nothing is stretched (RealNVP, 2016, arXiv 1605.08803, section 3.6).
 
     Raises:
         ValueError: if H or W is odd, or (for the inverse) the channels are not a multiple of 4.

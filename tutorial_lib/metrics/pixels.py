@@ -33,7 +33,7 @@ def aupro(maps: Sequence, masks: Sequence, limit: float = 0.3, bins: int | None 
     ``map ≥ t``. Regions are 8-connected parts of a mask and weigh the same whatever their size; the curve is
     interpolated linearly at the limit. A map without information gets about ``limit / 2``.
 
-    Arguments and errors as in :func:`pixel_auroc`. Source: Bergmann et al. 2020, arXiv 1911.02357, section 4.1; the
+    Arguments and errors as in :func:`pixel_auroc`. Source: Bergmann et al. 2020, arXiv 1911.02357; the
     limit 0.3 is theirs.
     """
     if not 0 < limit <= 1:
