@@ -170,6 +170,38 @@ def _inverse_last_only(layers, z):
     return z, log_det
 
 
+def _added_in_place(layers, x, order=iter, sign=1):
+    total = torch.zeros(len(x))  # float32, and += keeps it so
+    for layer in order(layers):
+        x, log_det = layer(x)
+        total += sign * log_det
+    return x, total
+
+
+def _undone_in_place(layers, z, order=reversed, sign=1):
+    total = torch.zeros(len(z))
+    for layer in order(layers):
+        z, log_det = layer.inverse(z)
+        total += sign * log_det
+    return z, total
+
+
+def _multiplied(layers, x, start=torch.ones):
+    total = start(len(x))
+    for layer in layers:
+        x, log_det = layer(x)
+        total = total * log_det
+    return x, total
+
+
+def _inverse_multiplied(layers, z):
+    total = torch.ones(len(z))
+    for layer in reversed(layers):
+        z, log_det = layer.inverse(z)
+        total = total * log_det
+    return z, total
+
+
 def _consuming(layers, z):
     layers.reverse()
     return _same_order(layers, z)
@@ -193,6 +225,10 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("affine_flow", "of covariance", "covariance was used",
      lambda x, m, L: (affine_flow(x, m, L)[0], -torch.logdet(L @ L.T).expand(len(x)))),
     ("affine_flow", "in place", "changed in place", _loudly_changing),
+    ("affine_flow", "rows into solve_triangular", "one column per sample",
+     lambda x, m, L: (torch.linalg.solve_triangular(L, x - m, upper=False), _log_diag(L).expand(len(x)))),
+    ("affine_flow", "float32 inside", "new tensor is float32",
+     lambda x, m, L: ((x - m) @ (torch.eye(3) @ L.inverse().T), -_log_diag(L).expand(len(x)))),
     ("affine_flow", "to float32", "number type", lambda x, m, L: tuple(v.float() for v in affine_flow(x, m, L))),
     ("affine_flow", "forgets L'", "L and its transpose", lambda x, m, L: ((x - m) @ L, -_log_diag(L).expand(len(x)))),
     ("coupling_forward", "sum over batch", "over the batch as well", _forward(lambda s, raw, t, x: s.sum())),
@@ -215,12 +251,16 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("coupling_inverse", "multiplies", "division is due", _inverse(lambda z2, s, raw, t: (z2 - t) * s.exp())),
     ("coupling_inverse", "forward again", "whole forward layer", coupling_forward),
     ("coupling_inverse", "log_det not negated", "changes sign", _inverse(log_det=lambda s, raw: s.sum(1))),
+    ("coupling_inverse", "log_det of raw s", "s of the return line", _inverse(log_det=lambda s, raw: -raw.sum(1))),
     ("coupling_inverse", "batch sum", "over the batch", _inverse(log_det=lambda s, raw: -s.sum())),
     ("nll", "mean over d", "where a sum is due", lambda z, ld: nll(z / math.sqrt(z.shape[1]), ld)),
     ("nll", "sign of log_det", "enters with the wrong sign", lambda z, ld: nll(z, -ld)),
     ("nll", "no constant", "constant (d/2) ln 2π is missing", _nll(lambda half, c, ld, z: (half - ld).mean())),
     ("nll", "log-likelihood", "the log-likelihood itself", lambda z, ld: -nll(z, ld)),
     ("nll", "one dimension", "one dimension only", _nll(lambda half, c, ld, z: (half + c / z.shape[1] - ld).mean())),
+    ("nll", "constant of d = 2", "for d = 2 only", lambda z, ld: (0.5 * z.square().sum(1) + math.log(2 * math.pi)
+                                                                  - ld).mean()),
+    ("nll", "length not squared", "without a root", _nll(lambda half, c, ld, z: (0.5 * z.norm(dim=1) + c - ld).mean())),
     ("nll", "batch sum", "total over the batch", _nll(lambda half, c, ld, z: (half + c - ld).sum())),
     ("nll", "no log_det", "log_det is missing", _nll(lambda half, c, ld, z: (half + c).mean())),
     ("nll", "no half", "factor ½", _nll(lambda half, c, ld, z: (2 * half + c - ld).mean())),
@@ -228,6 +268,11 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("nll", "item", "cuts the gradient", lambda z, ld: nll(z, ld).item()),
     ("nll", "detached", "cut it off", lambda z, ld: nll(z, ld).detach()),
     ("compose", "last log_det", "last layer only", _last_log_det, compose_inverse),
+    ("compose", "multiplied", "so their logarithms add", _multiplied, compose_inverse),
+    ("compose", "multiplied from zero", "total is still zero",
+     lambda layers, x: _multiplied(layers, x, torch.zeros), compose_inverse),
+    ("compose", "inverse multiplied", "inverse multiplies", compose, _inverse_multiplied),
+    ("compose", "float32 total", "x.new_zeros", _added_in_place, _undone_in_place),
     ("compose", "inverse in same order", "same order as forward", compose, _same_order),
     ("compose", "inverse log_det of one", "of one layer only", compose, _inverse_last_only),
     ("compose", "inverse calls forward", "nothing is undone", compose, compose),
@@ -249,5 +294,16 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("sample", "uniform", "uniform numbers", lambda f, n, T: f.inverse(T * torch.rand(n, *f.shape))[0]),
     ("sample", "one draw", "repeated n times", lambda f, n, T: f.inverse(T * torch.randn(*f.shape).expand(n, -1))[0]),
     ("sample", "same on every axis", "every axis", lambda f, n, T: f.inverse(T * torch.randn(n, 1).expand(-1, 4))[0]),
+    ("sample", "the pair", "return only x", lambda f, n, T: f.inverse(T * torch.randn(n, *f.shape))),
     ("sample", "one too few", "wrong shape", lambda f, n, T: f.inverse(T * torch.randn(n - 1, *f.shape))[0]),
+]
+
+# ---- two mistakes at once: a float32 total must not hide the other one ---------------------------------------------
+
+FLOAT32_AND = [  # (what else is wrong, words of its diagnosis, answers)
+    ("same order", "same order as forward", _added_in_place, lambda layers, z: _undone_in_place(layers, z, iter)),
+    ("double minus", "already negated", _added_in_place, lambda layers, z: _undone_in_place(layers, z, sign=-1)),
+    ("reversed in place", "changed in place", _added_in_place, _consuming),
+    ("forward from the back", "from last to first", lambda layers, x: _added_in_place(layers, x, reversed),
+     _undone_in_place),
 ]

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from answers05 import RIGHT, WRONG, soft_clamp
+from answers05 import FLOAT32_AND, RIGHT, WRONG, soft_clamp
 
 from tutorial_lib.checks.ch05 import chapter
 
@@ -40,6 +40,12 @@ def test_every_wrong_answer_gets_its_own_diagnosis(case):
     others = [c for c in WRONG if c[0] == exercise and c is not case]
     shared = [c[1] for c in others if words in _diagnosis(exercise, *c[3:])]
     assert not shared, f"the words {words!r} also stand in the diagnosis of {shared}"
+
+
+@pytest.mark.parametrize("case", FLOAT32_AND, ids=lambda c: c[0])
+def test_a_number_type_hides_no_other_mistake(case):
+    _, words, *functions = case
+    assert words in _diagnosis("compose", *functions)
 
 
 @pytest.mark.parametrize("name", EXERCISES)

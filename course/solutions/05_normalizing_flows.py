@@ -100,7 +100,7 @@ def coupling_inverse(z, st, alpha):
     s = soft_clamp(s, alpha)
     x2 = (z2 - t) * (-s).exp()                                                    # undo the last step first
     ### END SOLUTION
-    return torch.cat([z1, x2], dim=1), -s.sum(dim=1)
+    return torch.cat([z1, x2], dim=1), -s.sum(dim=1)                              # s: already clamped
 
 
 checks.ch05.check("coupling_inverse", coupling_inverse)

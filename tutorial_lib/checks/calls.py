@@ -26,6 +26,7 @@ class Call:
     def __init__(self, name: str, function: Callable, returns: Callable[..., Slot | tuple[Slot, ...]] | None = None):
         self.name, self.function, self.returns = name, function, returns
         self.log: list[tuple[tuple, object]] = []  # (arguments, result) of every call so far
+        self.any_dtype = False  # True: a result of another number type is accepted
 
     def __call__(self, *args):
         sent = copied(args)
@@ -39,7 +40,7 @@ class Call:
         except (Exception, SystemExit) as error:
             message = str(error).strip().split("\n")[0][:160]
             raise Stop(Finding("error", f"your code raised {type(error).__name__}: {message or 'no message'}",
-                               stumbled_at(error, self.function))) from None
+                               stumbled_at(error, self.function), cause_of(message))) from None
         if not same(sent, args, rtol=0.0):
             raise Stop(Finding("in place", "an argument was changed in place", "an input differs after the call",
                                "an operation such as x += …, x[:, :2] = … or layers.reverse(): make something new "
@@ -72,7 +73,17 @@ class Call:
             raise Stop(Finding("type", "it must return " + ", ".join(s.name for s in slots), f"it returned {got}",
                                "end with `return " + ", ".join(s.name for s in slots) + "`"))
         for slot, value in zip(slots, result, strict=True):
-            slot.examine(value)
+            (slot.of_any_dtype() if self.any_dtype else slot).examine(value)
+
+
+def cause_of(message: str) -> str:
+    """The usual cause of an error that torch words in its own way, or nothing."""
+    if "AX=B" in message or "solve_triangular" in message:
+        return "solve_triangular wants one column per sample: hand it the transpose, and transpose what it returns"
+    if "dtype" in message or "expected scalar type" in message:
+        return ("a new tensor is float32 unless you say otherwise, and the check sends float64: x.new_zeros(...) or "
+                "dtype=x.dtype takes the type of x")
+    return ""
 
 
 def copied(value):

@@ -77,21 +77,37 @@ class Exercise:
         return None
 
     def _first_broken(self, calls: list[Call]) -> Finding | None:
+        """The first finding; a number type is judged last, so that it hides no law that breaks for another reason."""
+        finding = self._run(calls)
+        if finding is None or finding.kind != "dtype":
+            return finding
+        for call in calls:
+            call.any_dtype = True
+        return self._run(calls, recognised_only=True) or finding
+
+    def _run(self, calls: list[Call], recognised_only: bool = False) -> Finding | None:
+        """Run the laws. ``recognised_only`` passes over a break that no suspect explains: it may be rounding."""
         for law in self.laws:
             try:
                 broken = law.breaks(*calls)
             except Stop as stop:
                 finding = stop.finding
+                if recognised_only and finding.kind == "error":  # the wrong number type may be the reason
+                    continue
                 return finding.because(self._suspect(calls)) if finding.kind in ("shape", "finite") else finding
             except KeyboardInterrupt:
                 return Finding("error", "the check was interrupted", "your code was still running",
                                "a loop that does not end")
             except Exception as error:
+                if recognised_only:
+                    continue
                 return Finding("check", f"the check could not finish ({type(error).__name__}: {error})",
                                f"while testing that it does not happen that {law.broken}")
             if broken:
                 where, cause = broken if isinstance(broken, tuple) else (broken, "")
-                return Finding("law", law.broken, where, self._suspect(calls) or cause)
+                suspect = self._suspect(calls)
+                if suspect or not recognised_only:
+                    return Finding("law", law.broken, where, suspect or cause)
         return None
 
     def _suspect(self, calls: list[Call]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,10 @@ class Slot:
     def examine(self, value) -> None:
         """Raise ``Stop`` with a finding when ``value`` does not fit."""
 
+    def of_any_dtype(self) -> Slot:
+        """The same slot without its number type."""
+        return self
+
 
 @dataclass(frozen=True)
 class TensorSlot(Slot):
@@ -28,6 +32,9 @@ class TensorSlot(Slot):
     shape: tuple[int, ...]
     words: str = ""
     dtype: torch.dtype | None = None
+
+    def of_any_dtype(self) -> Slot:
+        return replace(self, dtype=None)
 
     def examine(self, value) -> None:
         if not isinstance(value, Tensor):
@@ -42,7 +49,8 @@ class TensorSlot(Slot):
         if self.dtype is not None and value.dtype != self.dtype:
             raise Stop(Finding("dtype", f"{self.name} changed its number type",
                                f"found {value.dtype}, expected {self.dtype}, the type of the input",
-                               "a conversion such as .float(), .double() or a new tensor without dtype=x.dtype"))
+                               "a new tensor that did not take the type of x (write x.new_zeros(len(x)) instead of "
+                               "torch.zeros(len(x))), or a conversion such as .float()"))
         if not bool(torch.isfinite(value).all()):
             bad = int((~torch.isfinite(value)).sum())
             raise Stop(Finding("finite", f"{self.name} is not finite",

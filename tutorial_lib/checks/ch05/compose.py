@@ -107,6 +107,17 @@ def _last_only(layers, x):
     return x, log_det
 
 
+def _visits(layers, x):
+    """Each layer with the point that it receives."""
+    for layer in layers:
+        yield layer, x
+        x = layer(x)[0]
+
+
+def _product(log_dets):
+    return torch.stack(log_dets).prod(0)
+
+
 def _returns(name):
     return lambda layers, x: (TensorSlot(name, x.shape, "(B, d)", x.dtype),
                               TensorSlot("log_det", x.shape[:1], "(B,)", x.dtype))
@@ -137,6 +148,12 @@ COMPOSE = Exercise(
                 _forward, index=1),
         Suspect("the layers all got the first x: hand each layer the output of the one before",
                 lambda layers, x: (layers[-1](x)[0], sum(layer(x)[1] for layer in layers))),
+        Suspect("the log_dets were multiplied: determinants multiply, so their logarithms add",
+                lambda layers, x: (_forward(layers, x)[0], _product([layer(y)[1] for layer, y in _visits(layers, x)]))),
+        Suspect("the total is still zero: it was multiplied by each log_det, or never changed; log_dets add",
+                lambda layers, x: (_forward(layers, x)[0], 0 * x[:, 0])),
+        Suspect("the inverse multiplies the log_dets: they are logarithms, so they add",
+                lambda layers, z: (_backward(layers, z)[0], 0 * z[:, 0]), index=1),
         Suspect("the log_dets were averaged: they add",
                 lambda layers, x: (_forward(layers, x)[0], _forward(layers, x)[1] / len(layers))),
         Suspect("the inverse changes the sign of log_dets that layer.inverse has already negated",

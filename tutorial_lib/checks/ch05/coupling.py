@@ -179,6 +179,8 @@ INVERSE = Exercise(
                 lambda z, st, a: _inverse(z, st, a, lambda z2, raw, s, t: (z2 - t) * s.exp())),
         Suspect("log_det is the forward one: the way back grows what the way there shrank, so it changes sign",
                 lambda z, st, a: _inverse(z, st, a, sign=1.0)),
+        Suspect("log_det uses s before the clamp: x is right, but the s of the return line must be the clamped one",
+                lambda z, st, a: (_inverse(z, st, a)[0], -st(z.chunk(2, 1)[0]).chunk(2, 1)[0].sum(1))),
         Suspect("log_det was summed over the batch as well: one number per sample, dim=1",
                 lambda z, st, a: (_inverse(z, st, a)[0], _inverse(z, st, a)[1].sum())),
         Suspect("log_det is zero on the way back: it is −Σ s",

@@ -7,9 +7,20 @@ from torch import nn
 
 from tutorial_lib.checks.ch05.compose import Coupling, Reorder
 from tutorial_lib.checks.core import Exercise, Law
+from tutorial_lib.checks.findings import Finding, Stop
 from tutorial_lib.checks.slots import TensorSlot
 
 N = 4000
+
+
+class Samples(TensorSlot):
+    """n samples; the pair that ``flow.inverse`` returns is named."""
+
+    def examine(self, value):
+        if isinstance(value, tuple):
+            raise Stop(Finding("type", "the samples must be one tensor", f"it returned a tuple of {len(value)}",
+                               "flow.inverse returns (x, log_det): return only x"))
+        super().examine(value)
 
 
 class Probe(nn.Module):
@@ -96,14 +107,14 @@ def _fresh(call):
 
 SAMPLE = Exercise(
     name="sample", minutes=6,
-    returns=(lambda flow, n, temperature: TensorSlot("the samples", (n, *flow.shape), "(n, d)"),),
+    returns=(lambda flow, n, temperature: Samples("the samples", (n, *flow.shape), "(n, d)"),),
     laws=(Law("the number of samples is not n", _fresh),
           Law("the samples do not come from independent draws of a standard normal", _drawn),
           Law("the latents of the samples do not have the temperature as their spread", _temperature),
           Law("the latents of the samples are not standard normal at temperature 1", _gaussian),
           Law("temperature 0 must give one point, the image of z = 0", _zero)),
     passes="latents of the samples are normal with spread T, and T = 0 gives one point",
-    hints=("A sample begins in the latent space: torch.randn(n, *flow.shape).",
+    hints=("A sample begins in the latent space. How is z distributed there, and what shape do n of them have?",
            "Temperature is the standard deviation of z. Which quantity do you multiply, and before or after the flow?",
            "flow.inverse(z) returns two things; only the first is a sample."),
 )
