@@ -351,9 +351,11 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # <details><summary>A. It is right for 90 % of the images.</summary>No. That would be accuracy, and it needs a threshold. AUROC has none.</details>
 # <details><summary>B. A damaged washer outranks a good one with probability 0.90.</summary>Yes. Draw one of each at random; this is how often the damaged one scores higher.</details>
 # <details><summary>C. It finds 90 % of the scratches.</summary>No. That share depends on where you draw the line.</details>
-#
+
+# %% [markdown]
 # **Sources.** Normalizing flows: Dinh and others, NICE (2014, arXiv 1410.8516); Rezende and Mohamed (2015, arXiv
-# 1505.05770). The detector of this page: Rudolph and others, DifferNet (2021, arXiv 2008.12577).
+# 1505.05770). The detector of this page follows PaDiM: Defard and others (2020, arXiv 2011.08785). DifferNet: Rudolph and
+# others (2021, arXiv 2008.12577).
 #
 # **Next.** [05 · Normalizing flows](05_normalizing_flows.ipynb) builds the map that runs both ways.
-# [08 · DifferNet](08_differnet.ipynb) turns it into the detector you have just used.
+# [08 · DifferNet](08_differnet.ipynb) sets a deep flow against the small one that you have just used.
