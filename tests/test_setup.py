@@ -95,11 +95,13 @@ def test_an_interrupted_set_up_is_taken_up_again(machine):
 def test_a_failed_update_does_not_leave_the_old_set_up_as_complete(machine):
     machine.has("python3", "3.12.4")
     machine.set_up()
-    with (machine.project / "constraints.txt").open("a") as file:
-        file.write("another==1.0\n")
+    pins = machine.project / "constraints.txt"
+    old = pins.read_text()
+    pins.write_text(old + "another==1.0\n")
     machine.pip_exits(1)
     assert machine.set_up().returncode == 1
     machine.calls()
+    pins.write_text(old)      # back to what was complete once, but half of the packages have changed since
     assert machine.set_up().returncode == 1 and machine.calls(), "the second run did not even try"
 
 
