@@ -15,8 +15,10 @@ lab: setup
 
 test: setup-dev
 	$(PY) -m ruff check .
-	$(PYTEST) --dist loadfile --ignore $(NOTEBOOKS)
-	$(PYTEST) --dist load $(NOTEBOOKS)
+	@failed=0; \
+	$(PYTEST) --dist loadfile --ignore $(NOTEBOOKS) || failed=1; \
+	$(PYTEST) --dist load $(NOTEBOOKS) || failed=1; \
+	exit $$failed
 
 quick: setup-dev
 	$(PY) -m ruff check .
