@@ -53,10 +53,12 @@ def bench_strip(stages: list[tuple[str, Tensor, Tensor]], data: Tensor) -> Figur
         lower.plot(*latents.T, ".", markersize=2, color=style.BLUE)
         lower.add_patch(Circle((0, 0), 2, fill=False, color=style.GREY, linestyle="--"))
         upper.set_title(title)
+        if not bool((samples.abs() < HALF).all(1).any()):
+            upper.text(0, 2.2, "all samples lie\noutside", ha="center", va="center", color=style.ORANGE)
     axes[0, 0].set_ylabel("samples\nx₂")
     axes[1, 0].set_ylabel("latents\nz₂")
     for lower in axes[1]:
-        lower.set_xlabel("first coordinate")
+        lower.set_xlabel("x₁ (above), z₁ (below)")
     return fig
 
 

@@ -72,8 +72,9 @@ def layer_strip(stages: list[tuple[int, Tensor, Tensor]], colour: Tensor, window
     for ax, (layer, points, lines) in zip(axes, stages, strict=True):
         ax.add_collection(LineCollection(lines.view(-1, GRID_LINE, 2).numpy(), colors=style.PALE, linewidths=0.6,
                                          zorder=0))
-        ax.scatter(*points.T, c=colour, s=4, cmap=style.NEUTRAL)
+        shown = ax.scatter(*points.T, c=colour, s=4, cmap=style.NEUTRAL)
         ax.set(xlim=(-window, window), ylim=(-window, window), aspect="equal",
                title=f"after layer {layer}" if layer else "data", xlabel="first coordinate")
     axes[0].set_ylabel("second coordinate")
+    fig.colorbar(shown, ax=list(axes), label="x₁ in the data", shrink=0.7, fraction=0.02)
     return fig

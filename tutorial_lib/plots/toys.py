@@ -13,15 +13,16 @@ from tutorial_lib.plots import style
 
 
 def clouds(panels: dict[str, Tensor], half: float = 3.2, behind: Tensor | None = None, colour: Tensor | None = None,
-           circle: tuple[int, ...] = ()) -> Figure:
+           circle: tuple[int, ...] = (), axis: str = "x") -> Figure:
     """Point clouds (N, 2) side by side on one scale.
 
     Args:
         panels: title and points of each panel.
         half: half width of every panel.
         behind: points drawn pale behind every cloud, for comparison.
-        colour: one number per point (N,), the same in all panels, so that points can be followed.
+        colour: the first data coordinate x₁ of every point (N,), the same in all panels; a colour bar names it.
         circle: panels (from 0) that get a dashed circle of radius 2, which holds 86 % of a standard normal.
+        axis: letter of the coordinates, ``"x"`` for data, ``"z"`` for latents.
     """
     side = min(2.6, 9.0 / len(panels))
     fig, axes = plt.subplots(1, len(panels), figsize=(side * len(panels), side + 0.6), sharey=True, squeeze=False)
@@ -32,16 +33,18 @@ def clouds(panels: dict[str, Tensor], half: float = 3.2, behind: Tensor | None =
         if colour is None:
             ax.plot(*points.T, ".", markersize=2.5, color=style.BLUE)
         else:
-            ax.scatter(*points.T, c=colour, s=4, cmap=style.NEUTRAL)
+            shown = ax.scatter(*points.T, c=colour, s=4, cmap=style.NEUTRAL)
         if k in circle:
             ax.add_patch(Circle((0, 0), 2, fill=False, color=style.GREY, linestyle="--", linewidth=1.4, zorder=3))
-        ax.set(title=title, xlabel="first coordinate")
-    axes[0, 0].set_ylabel("second coordinate")
+        ax.set(title=title, xlabel=f"{axis}₁")
+    axes[0, 0].set_ylabel(f"{axis}₂")
+    if colour is not None:
+        fig.colorbar(shown, ax=list(axes[0]), label="x₁ in the data", shrink=0.7, fraction=0.02)
     return fig
 
 
 def maps(density: Tensor, log_det: Tensor, points: Tensor, half: float) -> Figure:
-    """Density and log_det over the plane, both (n, n), rows from below, with some data points on top."""
+    """Density and log_det over the plane, both (n, n), rows from below, with some data points on the log_det."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.4))
     extent = (-half, half, -half, half)
     shown = left.imshow(density, origin="lower", extent=extent, cmap=style.SEQUENTIAL, vmin=0)
@@ -50,8 +53,8 @@ def maps(density: Tensor, log_det: Tensor, points: Tensor, half: float) -> Figur
     shown = right.imshow(log_det, origin="lower", extent=extent, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
     fig.colorbar(shown, ax=right, label="log_det, nats")
     for ax, title in ((left, "density p(x)"), (right, "log_det: red is stretched")):
-        ax.plot(*points.T, ".", markersize=1, color="white" if ax is left else "black")
         ax.set(title=title, xlabel="x₁", ylabel="x₂", xlim=extent[:2], ylim=extent[2:])
+    right.plot(*points.T, ".", markersize=1, color="black")
     return fig
 
 
@@ -71,7 +74,7 @@ def clamp_curves(s: Tensor, curves: dict[str, Tensor]) -> Figure:
 
 def losses(curves: dict[str, list[float]], ylabel: str = "loss, nats per sample", ylim: tuple | None = None,
            level: tuple[float, str] | None = None) -> Figure:
-    """Loss curves on one pair of axes; ``level`` draws a dashed line with a name."""
+    """Loss curves on one pair of axes; ``level`` draws a dotted line with a name."""
     fig, ax = plt.subplots(figsize=(6.4, 3.2))
     for (name, values), dashes in zip(curves.items(), ("-", "--", "-.", ":"), strict=False):
         ax.plot(values, dashes, label=name, linewidth=1.4)
@@ -80,7 +83,7 @@ def losses(curves: dict[str, list[float]], ylabel: str = "loss, nats per sample"
     ax.set(xlabel="step", ylabel=ylabel)
     if ylim is not None:
         ax.set_ylim(*ylim)
-    ax.legend(loc="center right")
+    ax.legend(loc="best")
     return fig
 
 

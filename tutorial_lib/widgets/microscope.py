@@ -1,4 +1,4 @@
-"""Flow microscope: which layer unrolls the moons, and which one pays for it in log_det?
+"""Flow microscope: which layer unrolls the moons, and which one pays for it in log_det (squeezes)?
 
 ``Lens`` is the pure part: a state (layer, probe point) gives a picture, the numbers behind it and a sentence.
 ``microscope`` puts sliders on it. Works on any ``Flow`` over two numbers whose transform is a ``Chain``.
@@ -120,17 +120,19 @@ def microscope(flow: flows.Flow, x: Tensor):
     return framed("Which layer unrolls the moons, and which one pays for it in log_det? Move the layer from 0 to "
                   f"{lens.layers}.", [f"layer {k}" for k in range(1, lens.layers + 1)],
                   w.VBox([layer, right, up, image, text]),
-                  "Complete: at this probe point, the layer with the largest |log_det| has number …",
+                  "Stretching earns log_det, squeezing pays. Complete: at this probe point, the layer with the "
+                  "largest |log_det|, earned or paid, has number …",
                   lambda: lens.dearest(right.value, up.value), 0.1)
 
 
 def strip(flow: flows.Flow, x: Tensor, layers: tuple[int, ...]) -> Figure:
-    """The deciding layers side by side: points on the warped grid above, density below."""
+    """The deciding layers side by side: points on the warped grid, in a frame that holds 99 % of them."""
     from tutorial_lib.plots.layers import layer_strip
 
     with torch.no_grad():
         lens_points = [z for z, _ in flow.transform.steps(x[:500])]
         lens_lines = [z for z, _ in flow.transform.steps(net(x))]
-    return layer_strip([(k, lens_points[k], lens_lines[k]) for k in layers], x[:500, 0], WINDOW)
+    return layer_strip([(k, lens_points[k], lens_lines[k]) for k in layers], x[:500, 0],
+                       1.1 * max(float(lens_points[k].abs().amax(1).quantile(0.99)) for k in layers))
 
 
