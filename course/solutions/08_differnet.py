@@ -1,11 +1,3 @@
-# ---
-# jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Exercises 08 · DifferNet
 #
@@ -33,6 +25,7 @@ from torch import nn
 
 from tutorial_lib import checks
 
+
 # %% [markdown]
 # ## 1 · The pooled vector (5 min)
 #
@@ -40,7 +33,6 @@ from tutorial_lib import checks
 # side by side: one vector per image. With three AlexNet maps of 256 channels that makes 3 × 256 = 768 numbers.
 #
 # **Law.** The positions of a map may be shuffled: the vector stays the same. Each image keeps its own row.
-
 
 # %%
 def pool_concat(maps):
@@ -55,6 +47,7 @@ def pool_concat(maps):
 
 checks.ch08.check("pool_concat", pool_concat)
 
+
 # %% [markdown]
 # ## 2 · The soft clamp (6 min)
 #
@@ -63,7 +56,6 @@ checks.ch08.check("pool_concat", pool_concat)
 # $$c(s) = \frac{2\alpha}{\pi}\arctan\frac{s}{\alpha}$$
 #
 # **Law.** c is odd and increasing, never reaches ±α, and leaves 0 with slope 2/π ≈ 0.637, whatever α is.
-
 
 # %%
 def soft_clamp(s, alpha):
@@ -75,6 +67,7 @@ def soft_clamp(s, alpha):
 
 checks.ch08.check("soft_clamp", soft_clamp)
 
+
 # %% [markdown]
 # ## 3 · The sub-network (8 min)
 #
@@ -83,7 +76,6 @@ checks.ch08.check("soft_clamp", soft_clamp)
 #
 # **Law.** Output shape `(B, 2 * d_out)`. With the paper's sizes (384 in, 384 to be changed, 2048 hidden) it has
 # 10,754,816 parameters. A coupling layer that uses it can be undone, and every row is treated on its own.
-
 
 # %%
 def fc_subnet(d_in, d_out, hidden):
@@ -99,6 +91,7 @@ def fc_subnet(d_in, d_out, hidden):
 
 checks.ch08.check("fc_subnet", fc_subnet)
 
+
 # %% [markdown]
 # ## 4 · One score from several views (8 min)
 #
@@ -108,7 +101,6 @@ checks.ch08.check("fc_subnet", fc_subnet)
 #
 # **Law.** The order of the views does not matter. T = 1 gives the plain score. Repeating a view changes nothing.
 # The score of one image does not depend on its neighbours in the batch.
-
 
 # %%
 def multi_view_score(nll, views):

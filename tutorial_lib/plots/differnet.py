@@ -78,7 +78,7 @@ def gradient_steps(image: Tensor, gradient: Tensor, blurred: Tensor, total: Tens
         image: ``(3, H, W)``. gradient, blurred: one channel of it, ``(H, W)``, signed. total: the map, ``(H, W)``.
         mask: ``(H, W)`` bool, the true defect, outlined in every panel.
     """
-    fig, axes = plt.subplots(1, 4, figsize=(9.2, 2.7), layout="constrained")
+    fig, axes = plt.subplots(1, 4, figsize=(8.2, 2.4), layout="constrained")
     axes[0].imshow(image.permute(1, 2, 0).clamp(0, 1).cpu())
     for ax, signed in ((axes[1], gradient), (axes[2], blurred)):
         top = float(signed.abs().max())
@@ -86,7 +86,7 @@ def gradient_steps(image: Tensor, gradient: Tensor, blurred: Tensor, total: Tens
     axes[3].imshow(total.cpu(), cmap=style.SEQUENTIAL, vmin=0)
     for ax, title in zip(axes, ("image", "∇x, red channel", "G ∗ ∇x, red channel", "Σ |G ∗ ∇x| over channels"),
                          strict=True):
-        ax.set_title(title, fontsize=10.5)
+        ax.set_title(title, fontsize=10)
         ax.set_axis_off()
         if mask.any():
             ax.contour(mask.cpu().float(), levels=[0.5], colors=[style.ORANGE], linewidths=1.3)

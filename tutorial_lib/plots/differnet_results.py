@@ -81,8 +81,8 @@ def map_maxima(good: Numbers, bad: Mapping[str, Numbers]) -> Figure:
     ax.invert_yaxis()
     ax.set_xscale("log")
     low, high = ax.get_xlim()
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= t <= high]
-    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ticks = [10.0**k for k in range(-9, 13) if low <= 10.0**k <= high]
+    ax.set_xticks(ticks, [f"{t:g}" if 1e-2 <= t <= 1e3 else f"$10^{{{round(np.log10(t))}}}$" for t in ticks])
     ax.minorticks_off()
     ax.set_xlabel("largest value of the map ÷ median of the good parts")
     return fig

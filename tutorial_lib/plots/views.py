@@ -82,7 +82,7 @@ def views_strip(states: Sequence[tuple[str, Tensor, float, float]], angles: np.n
         states: ``(title, picture (3, S, S), angle, score)`` of each state.
         angles: ``(A,)`` degrees. parts: name to ``(scores (A,), running means (A,))``. threshold: of one view.
     """
-    fig = Figure(figsize=(9.2, 5.2), dpi=style.DPI, layout="constrained")
+    fig = Figure(figsize=(8.4, 4.8), dpi=style.DPI, layout="constrained")
     top, below = fig.subfigures(2, 1, height_ratios=(1, 1.25))
     for ax, (title, picture, angle, score) in zip(top.subplots(1, len(states)), states, strict=True):
         ax.imshow(picture.permute(1, 2, 0).clamp(0, 1).cpu().numpy())
