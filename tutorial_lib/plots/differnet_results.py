@@ -32,6 +32,19 @@ def learning_by_heart(runs: Mapping[str, tuple[Numbers, Numbers, Numbers]]) -> F
     return fig
 
 
+def latent_marginals(good: Numbers, defective: Numbers) -> Figure:
+    """Histogram of latent entries of both groups over the standard normal density, with a logarithmic height."""
+    fig, ax = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
+    edges = np.linspace(-8, 8, 81)
+    for values, colour, label in ((good, style.BLUE, "good, not trained on"), (defective, style.ORANGE, "defective")):
+        ax.hist(np.clip(values, -8, 8), edges, density=True, histtype="step", color=colour, label=label, lw=1.6)
+    grid = np.linspace(-4.5, 4.5, 181)
+    ax.plot(grid, np.exp(-grid**2 / 2) / np.sqrt(2 * np.pi), color=style.BLACK, lw=1, ls="--", label="N(0, 1)")
+    ax.set(yscale="log", ylim=(1e-5, 1), xlabel="entry of z (values beyond ±8 are counted at ±8)", ylabel="density")
+    fig.legend(loc="outside upper center", ncols=3)
+    return fig
+
+
 def two_rankings(gaussian: Numbers, flow: Numbers, defective: Sequence[bool]) -> Figure:
     """Each test image as a point: its rank by the Gaussian against its rank by the flow."""
     ranks = [np.argsort(np.argsort(np.asarray(s))) + 1 for s in (gaussian, flow)]
