@@ -17,12 +17,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import cutting
 import jupytext
 import nbformat
 from jupytext.config import load_jupytext_config
 from nbformat.v4 import new_notebook
-from running import BuildError, execute
+
+import cutting
+from running import BuildError, execute, keep_measurements
 
 ROOT = Path(__file__).resolve().parents[1]
 METADATA = {
@@ -131,6 +132,8 @@ def build(root: Path, names: list[str]) -> None:
                 write(text, source)   # else JupyterLab would see two versions and refuse to open either
             built.parent.mkdir(parents=True, exist_ok=True)
             execute(nb, built.parent, name)
+            if built.exists():
+                keep_measurements(nb, nbformat.read(built, as_version=4))
         write(nbformat.writes(nb) + "\n", built)
         print(f"{name}: {time.perf_counter() - start:.1f} s", flush=True)
 

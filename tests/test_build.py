@@ -5,14 +5,15 @@ import os
 import textwrap
 from pathlib import Path
 
-import build
-import cutting
 import nbformat
 import pytest
-import running
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from jupytext.sync_contentsmanager import build_sync_jupytext_contents_manager_class
 from nbformat.v4 import new_output
+
+import build
+import cutting
+import running
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTER = '''# ---
@@ -36,6 +37,10 @@ from IPython.display import Image, display
 from ipywidgets import IntSlider
 slider = IntSlider(3)
 slider
+
+# %% tags=["nbval-ignore-output"]
+import time
+print(f"{time.time_ns()} ns since 1970")
 '''
 SOLUTION = '''# %% [markdown]
 # Write `double`.
@@ -87,6 +92,29 @@ def test_a_rebuild_gives_no_diff(project):
     before = {p: p.read_bytes() for p in project.rglob("*.ipynb")}
     build.build(project, [])
     assert {p: p.read_bytes() for p in project.rglob("*.ipynb")} == before
+
+
+def test_a_report_on_the_machine_changes_only_when_its_words_do(project):
+    source, built = (project / p for p in ("course/chapters/05_tiny.py", "notebooks/05_tiny.ipynb"))
+    text, stored = source.read_text(), built.read_bytes()
+    said = notebook(project, "notebooks").cells[-1].outputs[0].text
+    nb = notebook(project, "notebooks")
+    nb.cells[-1].outputs[0].text = said.replace("since", "after")       # as an older version of the library put it
+    nbformat.write(nb, built)
+    try:
+        build.build(project, ["05"])
+        renewed = notebook(project, "notebooks").cells[-1].outputs[0].text
+    finally:
+        source.write_text(text)
+        built.write_bytes(stored)
+    assert "since" in renewed and renewed != said
+
+
+def test_a_stream_is_stored_in_one_piece():
+    pieces = [new_output("stream", text=t) for t in ("a", "b")] + [
+        new_output("display_data"), new_output("stream", text="c"), new_output("stream", name="stderr", text="d")]
+    whole = running.joined(pieces)
+    assert [o.get("text") for o in whole] == ["ab", None, "c", "d"]
 
 
 def test_outputs_are_kept_and_widgets_leave_a_sentence(project):

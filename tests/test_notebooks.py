@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import build
 import nbformat
 import pytest
+
+import build
 import running
 
 ROOT = Path(__file__).resolve().parents[1]
