@@ -307,3 +307,11 @@ FLOAT32_AND = [  # (what else is wrong, words of its diagnosis, answers)
     ("forward from the back", "from last to first", lambda layers, x: _added_in_place(layers, x, reversed),
      _undone_in_place),
 ]
+
+CHANGES = [(" + ", " - "), (" - ", " + "), (" * ", " / "), (" / ", " * "), (".sum(", ".mean("), (".mean(", ".sum("),
+           ("dim=1)", "dim=0)"), ("-s", "s"), (".exp()", ".cos()"), ("0.5 *", "1.0 *"), ("math.pi", "3.0"),
+           ("reversed(layers)", "layers"), (".inverse(", "("), (".log()", ".log2()"), ("randn", "rand"),
+           ("return -", "return "), ("-L", "L"), (", upper=False", ", upper=True"), ("x2 *", "x1 *"),
+           ("st(x1)", "st(x2)"),
+           ("st(z1)", "st(z2)"), ("s.exp()", "t.exp()"), ("[x1,", "[x2,"), ("[z1,", "[z2,"), ("square()", "abs()"),
+           ("2 * alpha", "alpha"), (".atan(", ".tanh("), ("(s / alpha)", "(s)"), ("temperature *", "1.0 *"), (".T", "")]
