@@ -11,13 +11,16 @@ from tutorial_lib.flows.clamps import (
     TanhClamp,
 )
 from tutorial_lib.flows.coupling import AffineCoupling, TwoSidedCoupling
+from tutorial_lib.flows.glow import glow_step
+from tutorial_lib.flows.grey_levels import bits_per_dim, dequantise, quantise
 from tutorial_lib.flows.mixing import Permutation, Rotation
+from tutorial_lib.flows.multiscale import FactorOut, Undo
 from tutorial_lib.flows.reshape import Squeeze
 from tutorial_lib.flows.subnets import conv, dense
 from tutorial_lib.flows.training import maximum_likelihood
 from tutorial_lib.flows.triangular import Invertible1x1, Whitening
 
-__all__ = ["ActNorm", "AffineCoupling", "Atan0636Clamp", "Atan0636RawClamp", "AtanClamp", "Chain", "Flow",
+__all__ = ["ActNorm", "AffineCoupling", "Atan0636Clamp", "Atan0636RawClamp", "AtanClamp", "Chain", "FactorOut", "Flow",
            "Invertible1x1", "NoClamp", "Permutation", "Rotation", "SigmoidClamp", "Squeeze", "TanhClamp", "Transform",
-           "TwoSidedCoupling", "Whitening", "check_channels", "conv", "dense", "maximum_likelihood", "per_sample",
-           "standard_normal_log_prob"]
+           "TwoSidedCoupling", "Undo", "Whitening", "bits_per_dim", "check_channels", "conv", "dense", "dequantise",
+           "glow_step", "maximum_likelihood", "per_sample", "quantise", "standard_normal_log_prob"]
