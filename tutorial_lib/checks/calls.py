@@ -83,6 +83,12 @@ def cause_of(message: str) -> str:
     if "dtype" in message or "expected scalar type" in message:
         return ("a new tensor is float32 unless you say otherwise, and the check sends float64: x.new_zeros(...) or "
                 "dtype=x.dtype takes the type of x")
+    if "backward through the graph a second time" in message:
+        return "the graph is freed after the first gradient: retain_graph=True keeps it for the next one"
+    if "does not require grad" in message:
+        return "autograd was never asked to follow: copy = x.clone().requires_grad_(), and compute from the copy"
+    if "must be batches of square matrices" in message:
+        return "eigenvectors exist for square matrices only, and this one is not square"
     return ""
 
 
