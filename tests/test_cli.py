@@ -70,7 +70,9 @@ WRONG = {
     "no method": (["compare", "--methods", ","], "names no method"),
     "size": (["compare", "--size", "4"], "32 to 1024"),
     "seed": (["compare", "--seed", "-1"], "0 or a positive"),
-    "product": (["compare", "--category", "bolt"], "Choose from carpet, metal, washer, board"),
+    "product": (["compare", "--category", "bolt"], "Choose from carpet, metal, washer, board, leather"),
+    "one of two products": (["compare", "--category", "metal,bolt"], "makes no 'bolt'"),
+    "no product": (["compare", "--category", ","], "makes no ''"),
     "list without data": (["compare", "--train-list", "x.txt"], "--data"),
     "device": (["compare", "--category", "metal", "--methods", "pca", "--device", "toaster"], "toaster"),
     "port": (["lab", "--port", "123456"], "1 to 65535"),
@@ -167,10 +169,17 @@ def test_a_second_run_leaves_the_first_result_alone(capsys, folder, tmp_path):
 
 
 @pytest.mark.usefixtures("quick_sheet")
-def test_without_data_the_factory_is_compared_on(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("asked, products", [
+    (None, ["carpet", "metal", "washer", "board"]), ("all", list(data.factory.CATEGORIES)), ("nut", ["nut"]),
+    ("capsule, metal,capsule", ["capsule", "metal"]),
+])
+def test_without_data_the_factory_is_compared_on(capsys, tmp_path, monkeypatch, asked, products):
     monkeypatch.setattr(compare, "FACTORY", {"n_train": 4, "n_good": 3, "n_per_kind": 1})
-    assert run(capsys, "compare", "--methods", "pca", "--size", "32", "--out", tmp_path)[0] == 0
-    assert [row["split"].split()[0] for row in only_json(tmp_path)["rows"]] == list(data.factory.CATEGORIES)
+    named = [] if asked is None else ["--category", asked]
+    code, out, _ = run(capsys, "compare", "--methods", "pca", "--size", "32", "--out", tmp_path, *named)
+    assert code == 0
+    assert [row["split"].split()[0] for row in only_json(tmp_path)["rows"]] == products
+    assert ("'--category all' compares on all 8" in out) == (asked is None), "four of eight are said to be four"
 
 
 @pytest.mark.usefixtures("quick_sheet")

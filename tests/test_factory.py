@@ -11,13 +11,18 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
 from tutorial_lib.data import factory
-from tutorial_lib.data.factory import board, canvas, scene, shapes, washer
+from tutorial_lib.data.factory import board, canvas, capsule, nut, scene, shapes, washer
+from tutorial_lib.data.factory.defects import SURFACE as PAINTED
 from tutorial_lib.data.factory.faults import Fault
-from tutorial_lib.data.factory.layout import REMOVABLE
 
 CASES = [(category, kind) for category in factory.CATEGORIES for kind in factory.DEFECTS[category]]
-SURFACE = [case for case in CASES if case[1] not in ("missing", "misplaced")]
+OBJECTS = ("washer", "board", "capsule", "nut")
+SURFACE = [case for case in CASES if case[1] in PAINTED]
 IDS = ["-".join(case) for case in CASES]
+# where a large part moves, with all its shading and its shadow
+MOVING = {("capsule", "turned"): 0.40, ("nut", "turned"): 0.20,
+          ("capsule", "misplaced"): 0.12, ("nut", "misplaced"): 0.10}
+SHADOWED = [("capsule", "misplaced"), ("capsule", "turned"), ("nut", "turned")]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,8 @@ def test_mask_is_exactly_where_image_and_twin_differ(case, pairs):
 def test_default_severity_shows(case, pairs):
     found = pairs[case]
     for masks, gap in zip(found.masks, difference(found), strict=True):
-        assert 0.001 < masks.float().mean() < 0.08, "share of the picture that the mask covers"
+        most = MOVING.get(case, 0.08)
+        assert 0.001 < masks.float().mean() < most, "share of the picture that the mask covers"
         assert gap.max() > 0.1, "the strongest pixel stands clear of noise with deviation below 0.02"
 
 
@@ -58,8 +64,12 @@ def test_severity_runs_from_below_the_noise_to_obvious(case):
     for severity in (0.02, 0.2, 0.4, 0.6, 0.8, 1.0):
         found = factory.pairs(*case, 2, size=64, severity=severity, seed=1)
         sizes.append((found.images - found.twins).abs().sum((1, 2, 3)))
+    if case == ("capsule", "turned"):     # beyond 90 degrees the outlines overlap again: what grows is the angle
+        assert all((sizes[0] < 0.25 * size).all() for size in sizes[1:])
+        sizes = sizes[:3]
+    else:
+        assert (sizes[0] < 0.15 * sizes[-1]).all()
     assert all((low < high).all() for low, high in itertools.pairwise(sizes)), [s.tolist() for s in sizes]
-    assert (sizes[0] < 0.15 * sizes[-1]).all()
 
 
 @pytest.mark.parametrize("case", SURFACE, ids=["-".join(case) for case in SURFACE])
@@ -77,17 +87,19 @@ def test_an_invisible_severity_is_below_the_noise(category):
     assert (difference(found).numpy() < 1.5 * noise).all() and found.masks.flatten(1).any(1).all()
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case[0] in ("washer", "board")],
+@pytest.mark.parametrize("case", [case for case in CASES if case[0] in OBJECTS],
                          ids=lambda case: "-".join(case))
 def test_a_defect_sits_on_the_object(case, pairs):
-    draw = {"washer": washer.draw, "board": board.draw}[case[0]]
+    draw = factory._SCENES[case[0]]
     for index, mask in enumerate(pairs[case].masks):
         scenes = [draw(factory._rng(5, *case, index, "scene"), 96)]
         if case not in SURFACE:     # a misplaced hole leaves metal where the twin has none
-            parts = REMOVABLE if case[0] == "board" else ("",)
+            parts = factory._PARTS.get(case[0], ("",))
             fault = Fault(factory._rng(5, *case, index, "defect"), case[1], factory.SEVERITY, parts)
             scenes.append(draw(factory._rng(5, *case, index, "scene"), 96, fault))
         on_object = torch.from_numpy(np.max([found.cover for found in scenes], 0) > 0)
+        if case in SHADOWED:        # the shadow moves with the part
+            on_object = torch.nn.functional.max_pool2d(on_object[None].float(), 17, 1, 8)[0] > 0
         assert not (mask & ~on_object).any() and on_object.float().mean() < 0.75
 
 
@@ -153,7 +165,7 @@ def test_fingerprint_follows_content():
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (("cloth", "scratch", 1), "carpet, metal, washer, board"), (("metal", "missing", 1), "scratch, crack, spot"),
+    (("cloth", "scratch", 1), "metal, washer, board, leather"), (("metal", "missing", 1), "scratch, crack, spot"),
     (("metal", "scratch", -1), "n ≥ 0"), (("metal", "scratch", 1, 8), "size ≥ 16"),
     (("metal", "scratch", 1, 32, 0.0), "above 0"), (("metal", "scratch", 1, 32, 1.1), "up to 1"),
     (("metal", "scratch", 1, 32, float("nan")), "severity is nan"), (("metal", "scratch", 1, 32, 0.5, -1), "seed ≥ 0"),
@@ -199,10 +211,63 @@ def test_places_are_on_the_object():
     ring = np.hypot(*np.array([washer.on_ring(rng) for _ in range(500)]).T)
     assert ring.min() > washer.INNER and ring.max() < washer.OUTER
     assert np.abs([board.on_board(rng) for _ in range(500)]).max() < board.HALF
+    u, v = np.array([capsule.on_shell(rng) for _ in range(500)]).T
+    assert shapes.box(capsule.LONG, capsule.WIDE, capsule.WIDE)(u, v).max() < 0
+    u, v = np.array([nut.on_face(rng) for _ in range(500)]).T
+    assert np.hypot(u, v).min() > nut.SINK and shapes.hexagon(nut.FLAT)(u, v).max() < 0
+
+
+# What seed 1 gives at 48 px, as one number a case. Stored results rest on these pictures: a change of the factory that
+# moves any of them needs new categories or kinds instead.
+KEPT = {}
+
+
+@pytest.mark.parametrize("category", KEPT)
+def test_pictures_of_earlier_versions_come_out_unchanged(category):
+    weights = torch.from_numpy(np.random.default_rng(0).standard_normal(3 * 48 * 48))
+    shown = {"normal": factory.normal(category, 1, 48, 1)}
+    shown |= {kind: factory.defective(category, kind, 1, 48, 0.6, 1)[0] for kind in factory.DEFECTS[category]}
+    found = {kind: float(images.flatten().double() @ weights) for kind, images in shown.items()}
+    print(f'    "{category}": {({kind: round(value, 2) for kind, value in found.items()})},')
+    assert found == pytest.approx(KEPT[category], abs=0.02)     # rounding of another machine: below 0.002
+
+
+def test_half_a_turn_of_the_picture_makes_a_good_capsule_a_defective_one():
+    """And brings a turned one back, but for the light, which then falls from the other side."""
+    found = factory.pairs("capsule", "turned", 8, 64, severity=1, seed=3)
+    train = factory.normal("capsule", 30, 64)
+
+    def distance(images):
+        return (images - train.mean(0)).square().mean((1, 2, 3))
+
+    usual = distance(found.twins).max()      # the pose differs, too
+    assert distance(found.images).min() > 1.5 * usual and distance(found.twins.flip(2, 3)).min() > 2.5 * usual
+    assert distance(found.images.flip(2, 3)).max() < distance(found.twins.flip(2, 3)).min()
+
+
+def test_a_nut_after_a_sixth_of_a_turn_is_a_nut():
+    """Hexagon: the same distances after 60 degrees, others after 30; a nut cannot be turned by more than that."""
+    u, v = np.random.default_rng(0).uniform(-1, 1, (2, 500))
+    turned = [canvas.Pose(angle=np.radians(angle)).to_local(u, v) for angle in (60, 30)]
+    shape = shapes.hexagon(0.5)
+    assert np.allclose(shape(u, v), shape(*turned[0]), atol=1e-6) and not np.allclose(shape(u, v), shape(*turned[1]))
+    assert shape(0.0, np.float64(0.5)) == pytest.approx(0) and np.degrees(nut.HALF_TURN) == pytest.approx(30)
+
+
+@pytest.mark.parametrize("category", [category for category, kind in CASES if kind == "dent"])
+def test_a_dent_is_of_low_frequency_and_a_scratch_is_not(category):
+    """Share of the difference from the twin that survives an average over 8 x 8 pixels of 128."""
+    share = {}
+    for kind in ("dent", "scratch"):
+        found = factory.pairs(category, kind, 4, 128, seed=4)
+        gap = (found.images - found.twins).mean(1, keepdim=True)
+        share[kind] = float(torch.nn.functional.avg_pool2d(gap, 8).square().sum() * 64 / gap.square().sum())
+    print(f"{category}: {share}")
+    assert share["dent"] > 0.6 and share["scratch"] < 0.3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("category", ("washer", "board"))
+@pytest.mark.parametrize("category", OBJECTS)
 def test_a_pixel_baseline_finds_some_defects_and_misses_most(category):
     """Residual of a PCA with 15 components on 32 x 32 px: objects whose pose did not vary would be solved by it."""
     print()

@@ -1,6 +1,7 @@
-"""The defect factory: four products, normal and defective, with exact masks, from a seed and without a download.
+"""The defect factory: eight products, normal and defective, with exact masks, from a seed and without a download.
 
-Two textures (``carpet``, ``metal``) and two objects (``washer``, ``board``). Every image is its own scene: pose, light
+Four textures (``carpet``, ``metal``, ``leather``, ``wood``) and four objects (``washer``, ``board``, ``capsule``,
+``nut``). Every image is its own scene: pose, light
 and sensor noise differ. A defective image has a *twin*: the same scene, light and noise without the defect. The mask is
 where the two differ.
 """
@@ -14,24 +15,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib.data.factory import board, textures, washer
+from tutorial_lib.data.factory import board, capsule, leather, nut, textures, washer, wood
 from tutorial_lib.data.factory.defects import SURFACE
 from tutorial_lib.data.factory.faults import Fault
 from tutorial_lib.data.factory.layout import REMOVABLE
 from tutorial_lib.data.factory.scene import Camera
 from tutorial_lib.data.splits import Split
 
-CATEGORIES = ("carpet", "metal", "washer", "board")
+CATEGORIES = ("carpet", "metal", "washer", "board", "leather", "wood", "capsule", "nut")
 DEFECTS = {
     "carpet": ("scratch", "crack", "spot", "contamination"),
     "metal": ("scratch", "crack", "spot", "contamination"),
     "washer": ("scratch", "crack", "spot", "contamination", "missing", "misplaced"),
     "board": ("scratch", "crack", "spot", "contamination", "missing", "misplaced"),
+    "leather": ("scratch", "crack", "spot", "contamination", "dent"),
+    "wood": ("scratch", "crack", "spot", "contamination", "dent"),
+    "capsule": ("scratch", "crack", "spot", "contamination", "missing", "misplaced", "dent", "turned"),
+    "nut": ("scratch", "crack", "spot", "contamination", "missing", "misplaced", "dent", "turned"),
 }
 SEVERITY = 0.6
 VISIBLE = 1e-3    # smallest difference that counts, of a range of 1: a quarter of one grey level of an 8-bit picture
 
-_SCENES = {"carpet": textures.carpet, "metal": textures.metal, "washer": washer.draw, "board": board.draw}
+_SCENES = {"carpet": textures.carpet, "metal": textures.metal, "washer": washer.draw, "board": board.draw,
+           "leather": leather.draw, "wood": wood.draw, "capsule": capsule.draw, "nut": nut.draw}
 _PARTS = {"board": REMOVABLE}
 
 
@@ -52,7 +58,8 @@ def defective(category: str, kind: str, n: int, size: int = 128, severity: float
               seed: int = 0) -> tuple[Tensor, Tensor]:
     """``n`` images with one defect each and their masks ``(n, size, size)`` bool.
 
-    Severity runs from 0 (nothing) to 1 (obvious): opacity of a surface defect, extent of a missing or misplaced part.
+    Severity runs from 0 (nothing) to 1 (obvious): opacity of a surface defect, extent of a missing or misplaced
+    part, angle of a turned one.
     Scene, place and shape depend on ``seed`` alone, so that severity turns one defect up and down.
     """
     return pairs(category, kind, n, size, severity, seed)[:2]

@@ -1,6 +1,8 @@
-"""Defects on a surface: scratch, crack, spot, contamination. Each is painted at full strength; the caller thins it."""
+"""Defects on a surface: scratch, crack, spot, contamination, dent. Each at full strength; the caller thins it."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -84,6 +86,25 @@ def contamination(scene: Scene, rng: np.random.Generator) -> None:
     place.at(a - 0.3 * r, b - 0.3 * r).paint(disc(0.22 * r), (r, r), (0.85, 0.86, 0.88), 0.7, soft=0.02)
 
 
+def dent(scene: Scene, rng: np.random.Generator) -> None:
+    """A shallow hollow: its far wall is light, the wall towards the lamp dark, and no edge anywhere.
+
+    The one defect of low frequency: depth (1 - r²)³ over an ellipse, shaded by its slope along the light.
+    """
+    place = _place(scene, rng)
+    half_u, half_v = rng.uniform(0.25, 0.30), rng.uniform(0.19, 0.23)
+    turn = scene.lamp - place.pose.angle
+    du, dv = math.cos(turn) / half_u, math.sin(turn) / half_v
+
+    def slope(under, u, v, d):
+        a, b = u / half_u, v / half_v
+        depth = np.clip(1 - a * a - b * b, 0, 1)
+        light = (du * a + dv * b) / math.hypot(du, dv) * depth**2 * 3.5      # extremes near 1, at r = 0.45
+        return under * (1 - 0.34 * light)[..., None] - 0.06 * light[..., None]
+
+    place.paint(disc(1.1 * half_u), (1.1 * half_u,) * 2, slope)
+
+
 def _place(scene: Scene, rng: np.random.Generator):
     u, v = scene.place(rng)
     return scene.canvas().at(u, v, rng.uniform(0, 2 * np.pi), scene.defect_size)
@@ -96,4 +117,4 @@ def _walk(rng: np.random.Generator, count: int, step: float, heading: float) -> 
     return path - path[0]
 
 
-SURFACE = {"scratch": scratch, "crack": crack, "spot": spot, "contamination": contamination}
+SURFACE = {"scratch": scratch, "crack": crack, "spot": spot, "contamination": contamination, "dent": dent}

@@ -1,6 +1,6 @@
-"""What can be wrong with the part itself: something missing, or something in the wrong place.
+"""What can be wrong with the part itself: something missing, in the wrong place, or the wrong way round.
 
-Severity is how much: the share that broke off, or how far it is out of place; at 0 nothing is wrong.
+Severity is how much: the share that broke off, or how far it is out of place or turned; at 0 nothing is wrong.
 """
 
 from __future__ import annotations
@@ -24,21 +24,33 @@ class Fault:
         self.jags = rng.standard_normal(24)
 
     def hole(self) -> tuple[float, float]:
-        """Washer: where the hole's centre is."""
+        """Washer and nut: where the hole's centre is."""
         if self.kind != "misplaced":
             return 0.0, 0.0
         reach = 0.085 * self.severity
         return reach * math.cos(self.angle), reach * math.sin(self.angle)
 
     def bite(self, u: np.ndarray, v: np.ndarray, edge: np.ndarray, rim: float) -> np.ndarray:
-        """Washer: the distance to the nearest rim after a piece has broken out of the outer one."""
+        """Washer and nut: the distance to the nearest rim after a piece has broken out of the outer one."""
+        return self.bite_at(u, v, edge, rim * math.cos(self.angle), rim * math.sin(self.angle))
+
+    def bite_at(self, u: np.ndarray, v: np.ndarray, edge: np.ndarray, u0: float, v0: float) -> np.ndarray:
+        """The distance to the nearest rim after a piece around (u0, v0) has broken out."""
         if self.kind != "missing":
             return edge
-        du, dv = u - rim * math.cos(self.angle), v - rim * math.sin(self.angle)
+        du, dv = u - u0, v - v0
         around = np.arctan2(dv, du)
         jag = sum(self.jags[k] * np.cos((k + 2) * around + 6.28 * self.jags[k + 12]) / (k + 2) for k in range(6))
         radius = 0.26 * self.severity * (1 + 0.16 * jag)
         return np.maximum(edge, radius - np.hypot(du, dv))
+
+    def gap(self) -> float:
+        """Capsule: how far the cap stands off."""
+        return 0.13 * self.severity if self.kind == "misplaced" else 0.0
+
+    def swing(self, most: float) -> float:
+        """Nut and capsule: how far the part is turned, in radians; ``most`` at severity 1."""
+        return math.copysign(most * self.severity, self.turn) if self.kind == "turned" else 0.0
 
     def moved(self, canvas: Canvas, half: tuple[float, float]) -> Canvas:
         """Board: the canvas on which a part's body is painted: shifted and turned, or cut off at a jagged line.

@@ -14,14 +14,15 @@ Place = Callable[[np.random.Generator], tuple[float, float]]
 
 @dataclass
 class Scene:
-    """Reflected light (S, S, 3), the object's pose, its share of each pixel (S, S), a draw of places on it, and how
-    much larger than life its surface defects are."""
+    """Reflected light (S, S, 3), the object's pose, its share of each pixel (S, S), a draw of places on it, how much
+    larger than life its surface defects are, and the direction of the light in the image (radians)."""
 
     image: np.ndarray
     pose: Pose
     cover: np.ndarray
     place: Place
     defect_size: float = 1.1
+    lamp: float = -2.2     # upper left
 
     def canvas(self) -> Canvas:
         """Paint on the object: strokes end where it ends."""

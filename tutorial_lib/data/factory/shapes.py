@@ -37,6 +37,13 @@ def box(half_u: float, half_v: float, corner: float = 0.0, u0: float = 0.0, v0: 
     return distance
 
 
+def hexagon(apothem: float) -> Shape:
+    """Two of the flats lie level. Outside the corners the distance is that to the nearest flat, prolonged."""
+    def distance(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return np.maximum(np.abs(v), np.float32(3**0.5 / 2) * np.abs(u) + np.abs(v) / 2) - apothem
+    return distance
+
+
 def row_of(shape: Shape, count: int, pitch: float) -> Shape:
     """``count`` copies of a shape along u, centred on the origin, for the price of one."""
     def distance(u: np.ndarray, v: np.ndarray) -> np.ndarray:
