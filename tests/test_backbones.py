@@ -39,7 +39,7 @@ def test_alexnet_map_sizes_and_parameters_are_those_of_differnets_features():
     backbone = backbones.load("alexnet")
     assert [backbone(images(1, size))[0].shape[1:] for size in (448, 224, 112)] == [(256, s, s) for s in (13, 6, 2)]
     assert sum(p.numel() for p in backbone.parameters()) == 2_469_696
-    layers = [layer for layer in backbone.features if not isinstance(layer, nn.ReLU)]
+    layers = [layer for layer in backbone.network if not isinstance(layer, nn.ReLU)]
     assert [nn.MaxPool2d if isinstance(layer, nn.MaxPool2d) else nn.Conv2d for layer in layers] == [
         nn.Conv2d, nn.MaxPool2d, nn.Conv2d, nn.MaxPool2d, nn.Conv2d, nn.Conv2d, nn.Conv2d, nn.MaxPool2d]
     side = lambda number: number if isinstance(number, int) else number[0]
@@ -57,8 +57,8 @@ def test_an_output_sees_exactly_its_receptive_field(name, weights, taps):
     for parameter in backbone.parameters():  # positive everywhere, so that no path is cancelled or cut by a ReLU
         parameter.data = parameter.data.abs() + 1e-3
     if name == "alexnet":  # a maximum passes on the gradient of one pixel only; the mean sees the same square
-        backbone.features = nn.Sequential(*[nn.AvgPool2d(3, 2) if isinstance(layer, nn.MaxPool2d) else layer
-                                            for layer in backbone.features])
+        backbone.network = nn.Sequential(*[nn.AvgPool2d(3, 2) if isinstance(layer, nn.MaxPool2d) else layer
+                                           for layer in backbone.network])
     backbone.mean.zero_()
     x = torch.ones(1, 3, 449, 449, requires_grad=True)
     for tap, found in zip(backbone.taps.values(), backbone(x), strict=True):
@@ -183,76 +183,13 @@ def test_a_text_file_with_the_right_hash_is_still_refused(tmp_path):
         backbones.load(weights=file)
 
 
-def hub(monkeypatch, folder, fetch):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(folder))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
-    return folder / "checkpoints" / "alexnet-owt-7be5be79.pth"
-
-
-def no_network(url, to, hash_prefix=None):
-    raise OSError("no route to host")
-
-
-def test_pretrained_without_a_network_says_which_file_goes_where_and_what_runs_instead(monkeypatch, tmp_path):
-    file = hub(monkeypatch, tmp_path, no_network)
-    with pytest.raises(backbones.WeightsUnavailable) as caught:
-        backbones.load("alexnet", "pretrained")
-    for part in (file.name, str(file.parent), "cannot be reached", "load('embedded')", "no route to host"):
-        assert part in str(caught.value)
-
-
-def test_a_wrong_file_in_the_cache_is_refused(monkeypatch, tmp_path):
-    file = hub(monkeypatch, tmp_path, no_network)
-    file.parent.mkdir()
-    file.write_bytes(b"<html>please log in</html>")
-    with pytest.raises(backbones.WeightsUnavailable, match=r"cannot be read .*SHA-256 begins with"):
-        backbones.load("alexnet", "pretrained")
-
-
-def pass_every_hash(monkeypatch):
-    class Digest:
-        def hexdigest(self):
-            return "7be5be79" + "0" * 56
-
-    monkeypatch.setattr(alexnet.hashlib, "sha256", lambda content: Digest())
-
-
-class Touch:
-    """Something that runs code when it is unpickled: it creates a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-def test_code_hidden_in_a_weights_file_is_not_run(monkeypatch, tmp_path):
-    pass_every_hash(monkeypatch)
-    file = hub(monkeypatch, tmp_path, lambda url, to, hash_prefix=None: None)
-    file.parent.mkdir()
-    torch.save({"features.0.bias": Touch(tmp_path / "it ran")}, file)
-    with pytest.raises(backbones.WeightsUnavailable):
-        backbones.load("alexnet", "pretrained")
-    assert not (tmp_path / "it ran").exists()
-
-
-def test_pretrained_reads_the_convolutional_part_of_torchvisions_file(monkeypatch, tmp_path):
-    other = backbones.load("alexnet", "random", seed=9)
-    state = {f"features.{k}": v for k, v in other.features.state_dict().items()} | {"classifier.1.bias": torch.zeros(3)}
-    pass_every_hash(monkeypatch)
-    hub(monkeypatch, tmp_path, lambda url, to, hash_prefix=None: torch.save(state, to))
-    found = backbones.load("alexnet", "pretrained")
-    assert found.label == "alexnet ImageNet 7be5be79"
-    assert torch.equal(found(images())[0], other(images())[0])
-
-
 # --- wrong use -------------------------------------------------------------------------------------------------------
 
 WRONG = {
     "name": (lambda: backbones.load("resnet1000"), "no backbone 'resnet1000'.*embedded, alexnet"),
     "weights": (lambda: backbones.load("embedded", "pretrained"), "no weights 'pretrained'.*embedded, random"),
-    "file for alexnet": (lambda: backbones.load("alexnet", "mine.safetensors"), "no weights 'mine.safetensors'"),
+    "kind of file": (lambda: backbones.load("alexnet", "mine.zip"), "no weights 'mine.zip'.*safetensors, .pth, .pt"),
+    "file for embedded": (lambda: backbones.load("embedded", "mine.pth"), "no weights 'mine.pth'.*safetensors file"),
     "tap": (lambda: backbones.load(taps=["stride5"]), "no tap 'stride5'.*stride16"),
     "no tap": (lambda: backbones.load(taps=[]), "no tap at all"),
     "grey": (lambda: backbones.load()(images()[:, :1]), r"shape \(2, 1, 96, 96\).*three equal channels"),

@@ -44,6 +44,11 @@ def test_environment_yml_installs_this_project():
     assert "-e ." in next(d["pip"] for d in CONDA if isinstance(d, dict))
 
 
+def test_the_timm_extra_asks_for_the_timm_that_the_tests_run_with():
+    extra = table(PROJECT["optional-dependencies"]["timm"])
+    assert extra == {"timm": BOUNDS["timm"]}
+
+
 def test_every_dependency_is_pinned_within_its_bounds():
     missing = BOUNDS.keys() - PINS.keys()
     assert not missing, f"constraints.txt lacks {sorted(missing)}"

@@ -3,12 +3,16 @@
 A *tap* is a named place in the network whose map is handed out. Three numbers describe it: how many pixels of the
 image one step in the map is (stride), how many numbers each position holds (channels), and how wide a square of the
 image one of these numbers can see (receptive field).
+
+A frozen network is asked for gradients only when its images are: then it computes as usual. Otherwise it runs in
+inference mode, which keeps no records, and its maps leave as ordinary tensors that a model may be trained on.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +20,14 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Tap:
-    """What one feature map is: stride in pixels, channels, receptive field in pixels (side of the square)."""
+    """What one feature map is: stride in pixels, channels, receptive field in pixels (side of the square).
+
+    A receptive field of None means the whole image: every position of a transformer attends to all others.
+    """
 
     stride: int
     channels: int
-    receptive_field: int
+    receptive_field: int | None
 
 
 def receptive_field(layers: Iterable[tuple[int, int]]) -> tuple[int, int]:
@@ -35,21 +42,6 @@ def receptive_field(layers: Iterable[tuple[int, int]]) -> tuple[int, int]:
         field += (kernel - 1) * jump
         jump *= stride
     return field, jump
-
-
-def randomise(module: nn.Module, seed: int) -> None:
-    """Draw every convolution anew from ``seed``: N(0, 2 / fan_in), biases 0; no other random stream is touched.
-
-    He, Zhang, Ren, Sun 2015, arXiv 1502.01852, equation 10: this keeps the size of activations through ReLU layers.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for layer in module.modules():
-            if isinstance(layer, nn.Conv2d):
-                fan_in = layer.weight[0].numel()
-                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * (2 / fan_in) ** 0.5)
-                if layer.bias is not None:
-                    layer.bias.zero_()
 
 
 class Backbone(nn.Module):
@@ -73,6 +65,7 @@ class Backbone(nn.Module):
     MEAN: tuple[float, float, float]
     STD: tuple[float, float, float]
     MIN_SIZE = 1
+    REVISION = 1  # to be raised when the same weights would give other maps: stored features are then made anew
 
     def __init__(self, taps: Iterable[str] | None = None):
         super().__init__()
@@ -84,6 +77,11 @@ class Backbone(nn.Module):
         self.taps = {name: self.ALL_TAPS[name] for name in names}
         self.register_buffer("mean", torch.tensor(self.MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.STD).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def deepest(self) -> str:
+        """The last of the taps on the way through the network; nothing behind it is computed."""
+        return max(self.taps, key=list(self.ALL_TAPS).index)
 
     def maps(self, x: Tensor, last: str) -> dict[str, Tensor]:
         """Map of every tap up to ``last``, for an image that is already normalised."""
@@ -107,12 +105,42 @@ class Backbone(nn.Module):
 
         Raises:
             ValueError: the batch has another shape, is too small, or holds integers.
+            RuntimeError: a map has other channels than its tap: the wrong layer is read.
         """
         self._check(images)
-        order = list(self.ALL_TAPS)
-        last = max(self.taps, key=order.index)  # nothing behind the deepest tap is computed
-        found = self.maps((images - self.mean) / self.std, last)
-        return tuple(found[name].contiguous() for name in self.taps)
+        wanted = torch.is_grad_enabled() and images.requires_grad
+        with torch.inference_mode(not wanted):
+            found = self.maps((images - self.mean) / self.std, self.deepest)
+        for name, tap in self.taps.items():
+            if found[name].shape[1] != tap.channels:
+                raise RuntimeError(f"The tap {name!r} of {self.name!r} gave {found[name].shape[1]} channels, expected "
+                                   f"{tap.channels}: the map comes from another layer. Correct the table of taps.")
+        if wanted:
+            return tuple(found[name].contiguous() for name in self.taps)
+        with torch.inference_mode(False):  # copies made here are ordinary tensors
+            return tuple(found[name].clone(memory_format=torch.contiguous_format) for name in self.taps)
+
+    def identity(self) -> dict:
+        """Everything that decides the maps of an image, ready for JSON: two backbones with one identity agree.
+
+        Holds the network, its taps in order, the normalisation, the number type, and the SHA-256 of the weights in
+        use. Not the image and its size, and not the device.
+        """
+        return {"backbone": self.name, "revision": self.REVISION, "mean": list(self.MEAN), "std": list(self.STD),
+                "taps": {name: asdict(tap) for name, tap in self.taps.items()}, "dtype": str(self.mean.dtype),
+                "weights": self._weights_digest()}
+
+    def _weights_digest(self) -> str:
+        kept = getattr(self, "_digest", None)
+        if kept is None or kept[0] != self.mean.dtype:
+            digest = hashlib.sha256()
+            for name, tensor in sorted(self.state_dict().items()):
+                if name.endswith("num_batches_tracked"):  # a counter of training steps that nothing reads
+                    continue
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            kept = self._digest = (self.mean.dtype, digest.hexdigest())
+        return kept[1]
 
     def _check(self, images: Tensor) -> None:
         if images.ndim != 4 or images.shape[1] != 3:

@@ -89,12 +89,16 @@ def weights() -> list[Line]:
         lines = [Line(OK, f"The embedded backbone is there and its weights are unchanged: {backbones.load().label}.")]
     except backbones.WeightsDamaged as error:
         lines = [Line(PROBLEM, str(error))]
-    from torchvision.models import AlexNet_Weights
-
-    file = Path(torch.hub.get_dir()) / "checkpoints" / AlexNet_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[-1]
-    lines.append(Line(OK, f"AlexNet's ImageNet weights are on the disk: {file.name}.") if file.is_file() else
-                 Line(NOTE, "AlexNet's ImageNet weights are not on the disk. Only DifferNet.paper() asks for them, and "
-                            "fetches them then (about 240 MB)."))
+    there, absent = [], []
+    for name, kind in backbones.CLASSES.items():
+        if issubclass(kind, backbones.PublishedBackbone) and kind.source().prefix:  # else nothing is fetched
+            (there if kind.source().file.is_file() else absent).append(name)
+    if there:
+        lines.append(Line(OK, f"ImageNet weights are on the disk for {', '.join(there)}."))
+    if absent:
+        lines.append(Line(NOTE, f"ImageNet weights are not on the disk for {', '.join(absent)}. Nothing in the course "
+                                "needs them; weights='pretrained' fetches them. "
+                                "DifferNet.paper() asks for those of alexnet (about 240 MB)."))
     return lines
 
 
