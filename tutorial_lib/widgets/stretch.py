@@ -79,7 +79,7 @@ def sentence(name: str, a: float, n: dict[str, float]) -> str:
     gap = abs(n["image_of_mode"] - n["mode_of_image"])
     marks = "the marks stay together" if gap < 0.005 else f"the marks are {gap:.2f} apart"
     return (f"{name} with a = {a:g}: image of the mode {n['image_of_mode']:.2f}, mode of the image "
-            f"{n['mode_of_image'] + 0.0:.2f}, {marks}. Highest density {n['peak']:.2f}; each strip holds "
+            f"{round(n['mode_of_image'], 2) + 0.0:.2f}, {marks}. Highest density {n['peak']:.2f}; each strip holds "
             f"{n['least_area']:.3f} of the mass.")
 
 
