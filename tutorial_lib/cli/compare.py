@@ -130,8 +130,8 @@ def _parser() -> Parser:
                         help="folder in the layout of MVTec AD (default: the defect factory)")
     parser.add_argument("--category", metavar="NAME,NAME",
                         help="one folder inside --data (default: every one); without --data, products of the factory: "
-                             f"{', '.join(data.factory.CATEGORIES)}, or all (default: {','.join(PRODUCTS)}, which "
-                             "takes about two minutes on two cores; all takes about twice as long)")
+                             f"{', '.join(data.factory.CATEGORIES)}, or all (default: {','.join(PRODUCTS)}: "
+                             "under two minutes on two cores)")
     parser.add_argument("--train-list", type=Path, metavar="FILE",
                         help="text file with the names of the normal pictures to train on; the others are tested on")
     parser.add_argument("--methods", nargs="+", default=list(detectors.NAMES), metavar="NAME,NAME",

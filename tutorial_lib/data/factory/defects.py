@@ -100,7 +100,7 @@ def dent(scene: Scene, rng: np.random.Generator) -> None:
         a, b = u / half_u, v / half_v
         depth = np.clip(1 - a * a - b * b, 0, 1)
         light = (du * a + dv * b) / math.hypot(du, dv) * depth**2 * 3.5      # extremes near 1, at r = 0.45
-        return under * (1 - 0.34 * light)[..., None] - 0.06 * light[..., None]
+        return under * (1 - 0.30 * light)[..., None] - 0.06 * light[..., None]
 
     place.paint(disc(1.1 * half_u), (1.1 * half_u,) * 2, slope)
 

@@ -48,7 +48,8 @@ def draw(rng: np.random.Generator, size: int, fault: Fault | None = None) -> Sce
     towards, within = np.cos(angle - lamp), np.cos(inside - lamp)
 
     groove = np.interp(radius, np.linspace(0, 0.8, len(rings)), rings).astype(np.float32)
-    top = 0.92 + 0.16 * towards * radius + 0.045 * groove + 0.03 * smear + 0.03 * speckle
+    gloss = np.cos(angle - lamp - 0.6) ** 4                               # a faced top shines in a bow tie, softly
+    top = 0.90 + 0.16 * gloss + 0.14 * towards * radius + 0.045 * groove + 0.03 * (smear + speckle)
     slope = np.clip((radius - FACE) / 0.012, 0, 1)                        # corners fall away from the face
     light = top + slope * (0.72 + 0.55 * towards - top)
     rim = coverage(np.abs(edge + 0.012) - 0.012, canvas.pixel)
