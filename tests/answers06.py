@@ -305,6 +305,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("shell_path", "backwards", "runs backwards", lambda a, b, n: shell_path(b, a, n)),
     ("shell_path", "root weights", "right angle only",
      lambda a, b, n: (1 - _t(n)).sqrt() * a + _t(n).sqrt() * b),
+    ("shell_path", "quarter turn", "a quarter turn",
+     lambda a, b, n: torch.cos(math.pi / 2 * _t(n)) * a + torch.sin(math.pi / 2 * _t(n)) * b),
     ("shell_path", "parallel ends", "and so is its sine", _slerp),
     ("shell_path", "parallel unit ends", "separated well",
      lambda a, b, n: ((1 - _t(n)) * a.norm() + _t(n) * b.norm()) * _slerp(_unit(a), _unit(b), n)),

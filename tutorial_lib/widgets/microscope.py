@@ -15,6 +15,7 @@ from tutorial_lib.plots.layers import LayerPicture
 from tutorial_lib.widgets.canvas import Canvas, View
 from tutorial_lib.widgets.frame import PICTURE, STYLE, WIDTH, framed, live
 
+QUESTION = "Which layer unrolls the moons, and which one pays for it in log_det?"
 WINDOW, PIXELS = 3.2, 72  # half width of every map, and its resolution
 
 
@@ -100,7 +101,7 @@ def net(x: Tensor, lines: int = 13, along: int = 60) -> Tensor:
     return (low + both * (high - low)).reshape(-1, 2)
 
 
-def microscope(flow: flows.Flow, x: Tensor):
+def microscope(flow: flows.Flow, x: Tensor, question: str = QUESTION):
     """Sliders for the layer and for the probe point, with picture, running sum and one question."""
     import ipywidgets as w
 
@@ -117,9 +118,8 @@ def microscope(flow: flows.Flow, x: Tensor):
     for control in (layer, right, up):
         control.observe(redraw, "value")
     redraw()
-    return framed("Which layer unrolls the moons, and which one pays for it in log_det? Move the layer from 0 to "
-                  f"{lens.layers}.", [f"layer {k}" for k in range(1, lens.layers + 1)],
-                  w.VBox([layer, right, up, image, text]),
+    return framed(f"{question} Move the layer from 0 to {lens.layers}.",
+                  [f"layer {k}" for k in range(1, lens.layers + 1)], w.VBox([layer, right, up, image, text]),
                   "Stretching earns log_det, squeezing pays. Complete: at this probe point, the layer with the "
                   "largest |log_det|, earned or paid, has number …",
                   lambda: lens.dearest(right.value, up.value), 0.1)

@@ -115,6 +115,8 @@ SHELL = Exercise(
                 lambda z0, z1, n: _slerp(z0, z1, n, torch.arange(n, dtype=z0.dtype)[:, None] / n)),
         Suspect("weights √(1 − t) and √t keep the norm for a right angle only",
                 lambda z0, z1, n: (1 - _t(n, z0)).sqrt() * z0 + _t(n, z0).sqrt() * z1),
+        Suspect("a quarter turn, cos and sin of πt/2: the angle between these ends is another one",
+                lambda z0, z1, n: torch.cos(torch.pi / 2 * _t(n, z0)) * z0 + torch.sin(torch.pi / 2 * _t(n, z0)) * z1),
         Suspect("division by 0: the angle between parallel ends is 0, and so is its sine",
                 _slerp),
         Suspect("division by 0: parallel ends have angle 0; and length and direction were separated well",
