@@ -1,0 +1,64 @@
+"""Chapter 07's experiment: one Gaussian per position on features that are computed once, for many small comparisons."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tutorial_lib.data.splits import Split
+from tutorial_lib.detectors import Gaussian
+from tutorial_lib.detectors.covariance import per_position_cholesky
+from tutorial_lib.metrics import auroc
+
+SIZE, CHANNELS, SHRINKAGE, RIDGE = 64, 48, 0.2, 1e-3
+
+
+def small(weights: str = "embedded", seed: int = 0) -> Gaussian:
+    """The library's detector at the size of this experiment: 64 px, 48 channels drawn from two taps, no blur."""
+    return Gaussian.small(size=SIZE, channels=CHANNELS, sigma=0.0, weights=weights, backbone_seed=seed, progress=False)
+
+
+@torch.no_grad()
+def features(detector: Gaussian, images: Tensor, at_once: int = 32) -> Tensor:
+    """What the detector sees, ``(N, C, h, w)``; it need not be fitted."""
+    return torch.cat([detector.features(batch) for batch in images.split(at_once)])
+
+
+def fit(f: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean ``(C, h, w)`` and triangle L ``(h, w, C, C)`` of features ``(N, C, h, w)``, shrunk as in the library."""
+    mean = f.mean(0)
+    x = (f - mean).double().flatten(2).permute(2, 0, 1)                       # (P, N, C)
+    L = per_position_cholesky(x.mT @ x / len(f), SHRINKAGE, RIDGE)            # (P, C, C)
+    return mean, L.float().unflatten(0, f.shape[2:])
+
+
+def distance_map(f: Tensor, mean: Tensor, L: Tensor) -> Tensor:
+    """Squared Mahalanobis distance over C at each position, ``(B, h, w)``: about 1 where an image is normal."""
+    centred = (f - mean).permute(2, 3, 1, 0)                                  # (h, w, C, B)
+    return torch.linalg.solve_triangular(L, centred, upper=False).square().mean(2).permute(2, 0, 1)
+
+
+def image_auroc(train: Tensor, test: Tensor, labels: Tensor) -> float:
+    """AUROC of the highest value of the map; features ``(N, C, h, w)``, labels ``(M,)`` True = defective."""
+    return auroc(distance_map(test, *fit(train)).amax((1, 2)), labels)
+
+
+def with_weights(data: Split, weights: str, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Features of the training and the test images, from the embedded network with ``"embedded"`` or ``"random"``
+    weights."""
+    detector = small(weights, seed)
+    return features(detector, data.train), features(detector, data.test)
+
+
+def repeated_flaw(detector: Gaussian, data: Split, flaw: Tensor, shares: tuple[float, ...]) -> dict[float, float]:
+    """AUROC for one flaw after training images with that very flaw, by their share of the training set.
+
+    ``flaw`` ``(3, S, S)`` is added to good pictures, at the same place in all of them: to the first of the training
+    images, and to every good test image, which are then to be told from themselves without it.
+    """
+    good = data.test[~data.labels]
+    clean, flawed = features(detector, data.train), features(detector, (data.train + flaw).clamp(0, 1))
+    test = features(detector, torch.cat([good, (good + flaw).clamp(0, 1)]))
+    labels = torch.arange(len(test)) >= len(good)
+    counts = {share: round(share * len(clean)) for share in shares}
+    return {share: image_auroc(torch.cat([flawed[:k], clean[k:]]), test, labels) for share, k in counts.items()}
