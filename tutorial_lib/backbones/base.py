@@ -73,7 +73,9 @@ class Backbone(nn.Module):
         unknown = [name for name in names if name not in self.ALL_TAPS]
         if unknown or not names:
             found = f"has no tap {unknown[0]!r}" if unknown else "was asked for no tap at all"
-            raise ValueError(f"The backbone {self.name!r} {found}. Choose from {', '.join(self.ALL_TAPS)}.")
+            known = list(self.ALL_TAPS)
+            known = known if len(known) < 16 else [*known[:2], "...", known[-1]]
+            raise ValueError(f"The backbone {self.name!r} {found}. Choose from {', '.join(known)}.")
         self.taps = {name: self.ALL_TAPS[name] for name in names}
         self.register_buffer("mean", torch.tensor(self.MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.STD).view(1, 3, 1, 1), persistent=False)

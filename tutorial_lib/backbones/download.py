@@ -85,7 +85,8 @@ def _fetch(url: str, file: Path, prefix: str, progress: bool) -> None:
                 kept = f". {_size(part) / 1e6:.1f} MB have arrived and are kept; the next try goes on from there"
                 raise DownloadFailed(f"{url} cannot be reached from here ({error})"
                                      + (kept if _size(part) else "")) from error
-            time.sleep(PAUSES[max(in_vain, 1) - 1])
+            if in_vain:
+                time.sleep(PAUSES[in_vain - 1])
             continue
         found = sha256(part)
         if found.startswith(prefix):

@@ -163,4 +163,5 @@ class CaiT(_Timm):
 
     @staticmethod
     def source() -> Published:
-        return Published("CaiT-M48", "https://dl.fbaipublicfiles.com/deit/M48_448.pth", 1426, None)
+        url = "https://huggingface.co/timm/cait_m48_448.fb_dist_in1k/resolve/main/model.safetensors"
+        return Published("CaiT-M48", url, 1426, None)
