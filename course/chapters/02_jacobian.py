@@ -220,12 +220,17 @@ plots.show(pictures.over(sizes, gaps, "side h of the square", "gap", slopes=guid
 display(grid_warp.grid_warp())
 states = [("swirl", (0.5, 0.25), 1.0), ("swirl", (0.5, 0.25), 0.5), ("swirl", (0.5, 0.25), 0.25), ("fold", (0.0, 0.25), 0.25)]
 fig, said = grid_warp.strip(states)
+centre_factor = grid_warp.measure("swirl", (0.0, 0.0), 1 / 64)["factor"]
+print(f"in the centre of the swirl, at h = 1/64, the factor is {centre_factor:.1f}")
 plots.show(fig, "Image of a square (blue) and parallelogram of J (orange), blown up by 1/h. " + said)
 
 # %% [markdown]
 # From left to right: at side 1 the image is visibly bent, at ¼ it fits the parallelogram. The last panel is a map that folds
 # the plane along a line, with the point on the crease. There the parallelogram has collapsed to a line and never fits;
 # the gap falls by 2 per halving. A crease has no Jacobian. More about it under "Break it".
+#
+# The printed line is an exception to the other side: in the very centre of the swirl the factor is 8. There the second
+# derivatives vanish by symmetry, and what J leaves out begins with the third power. "Like the square" means: at least.
 #
 # ## Exact, by rows or by columns
 #
@@ -332,7 +337,7 @@ for levels in (0.1, 1, 8, 64):
 
 # %% [markdown]
 # One pass says which outputs notice, without trying. It also says by how much, and there the fine print matters. For a
-# tenth of a grey level the prediction is as good as exact, for one level good, for 64 levels useless. The reason is
+# tenth of a grey level the prediction is as good as exact, for one level good, for 8 levels more wrong than right. The reason is
 # inside the network: it is made of ReLUs, max(0, ·), each with a crease. Between creases the network is exactly
 # linear; a larger step crosses some. **A Jacobian is a local statement.** How local, you have to measure.
 
@@ -442,12 +447,14 @@ bad = [k for k, kind in enumerate(test.kinds) if kind != "good"]
 for name, maps_ in gradients.items():
     hits = sum(bool(test.masks[k].flatten()[maps_[k].argmax()]) for k in bad)
     touching = sum(bool((maps_[k] > 0)[test.masks[k]].any()) for k in bad)
-    share = (maps_ > 0).float().mean()
+    share = (maps_ > 0).double().mean()
     print(f"{name:8s} non-zero on {share:4.0%} of the pixels; touches the defect in {touching} of {len(bad)}, "
           f"most sensitive pixel inside it in {hits} of {len(bad)}")
+metal = goods.mean((0, 1))[::4, ::4] > 0.25                                               # (32, 32): bright is metal
+print(f"mean spread where there is metal {spread[:, metal].mean():.2f}, elsewhere {spread[:, ~metal].mean():.2f}")
 
 # %%
-shown = [0] + [test.kinds.index(kind) for kind in ("scratch", "spot", "missing", "misplaced")]
+shown = [0] + [test.kinds.index(kind) for kind in ("scratch", "missing", "misplaced")]
 boxes = []
 for k in shown:
     inside = gradients["largest"][k].nonzero()
@@ -455,7 +462,7 @@ for k in shown:
 touched = [bool((gradients["largest"][k] > 0)[test.masks[k]].any()) for k in shown[1:]]
 plots.show(pictures.sensitivity([test.test[k] for k in shown], [test.kinds[k] for k in shown], [test.masks[k] for k in shown],
                                 {name: [g[k] for k in shown] for name, g in gradients.items()}, {"largest": boxes}),
-           "Five washers with the true mask outlined (pink). Below: which pixels move the mean deviation, and which move "
+           "Four washers with the true mask outlined (pink). Below: which pixels move the mean deviation, and which move "
            f"the largest, each map on its own scale. Frame: the receptive field of the most deviant position; it touches "
            f"the defect in {sum(touched)} of these {len(touched)} defective washers.")
 
@@ -464,14 +471,15 @@ plots.show(pictures.sensitivity([test.test[k] for k in shown], [test.kinds[k] fo
 # A first gradient map, six chapters before DifferNet's. Read it with care.
 #
 # - **Bottom row, largest deviation.** The score comes from one position, so the gradient is exactly 0 outside its 39 × 39
-#   pixels. Where that position sits on the defect, the frame points at it. The good washer has a frame too:
-#   *some* position is always the largest.
-# - **Middle row, mean deviation.** Every position has a say, and the map is bright along rims and holes. It is most
-#   sensitive inside the defect only in a minority of cases.
+#   pixels. Where that position sits on the defect, the frame points at it; where it does not, the map misses. The good
+#   washer has a frame too: *some* position is always the largest.
+# - **Middle row, mean deviation.** Every position has a say, and the map is brightest on the *background* and in the
+#   hole. One reason is printed above: the spread is smaller there, and the score divides by its square. Only in a
+#   minority of cases is the most sensitive pixel inside the defect.
 #
 # **A tempting mistake: "bright means defective."** A sensitivity map answers: *where would a small change of the image
-# move the score most?* Rims are sensitive, also on good parts. That a defect is there is another statement, and it
-# needs the score itself, or a comparison with good parts. Chapter 08 blurs and averages such maps, and measures how far
+# move the score most?* Here that is the background, on good parts too: a speck there would be unusual. That a defect *is*
+# there is another statement, and it needs the score itself. Chapter 08 blurs and averages such maps, and measures how far
 # one gets with them.
 
 # %% tags=["nbval-ignore-output"]
@@ -542,7 +550,7 @@ print(f"slope of the first output just left and just right of the crease: {from_
 # it halves where it should fall to a quarter. Beside the crease the map is linear, and there is no gap at all.
 #
 # Every ReLU is such a crease. A point that lies *exactly* on one is rare, so autograd's choice hardly ever matters in practice. A
-# finite step that *crosses* one is common: that is why the prediction for 64 grey levels failed.
+# finite step that *crosses* one is common: that is why the prediction for 8 grey levels failed.
 #
 # ## Common misconceptions
 #
@@ -654,7 +662,7 @@ for name, net in (("without batch norm", plain), ("with batch norm", mixing)):
 # %% [markdown]
 # **Next.** Build it yourself, six functions, about 55 minutes: [exercises/02](../exercises/02_jacobian.ipynb). One of
 # them finds a direction in the input that *no* output notices. Chapter 03 asks by what factor a square Jacobian
-# changes volumes: [the determinant](03_determinant.ipynb). The gradient map returns in [08](08_differnet.ipynb).
+# changes volumes: [the determinant](03_determinant.ipynb). The logarithm of that factor is the log_det of every flow. The gradient map returns in [08](08_differnet.ipynb).
 #
 # **Sources.** Automatic differentiation, forward and backward: survey by Baydin and others (2018, arXiv 1502.05767).
 # Gradients of a score by the image: Simonyan and others (2013, arXiv 1312.6034). Receptive fields: Araujo and others

@@ -19,7 +19,7 @@ BOX = {"fill": False, "ec": style.ORANGE, "lw": 1.8}
 
 def photo(ax: Axes, image: Tensor, title: str = "") -> None:
     """An image (3, H, W) in [0, 1], without axes."""
-    ax.imshow(image.permute(1, 2, 0).clamp(0, 1).numpy())
+    ax.imshow(image.permute(1, 2, 0).clamp(0, 1).numpy(), interpolation="nearest")
     ax.set_title(title, fontsize=10.5)
     ax.set_axis_off()
 
@@ -49,7 +49,10 @@ def over(x: Tensor, curves: dict[str, Tensor], xlabel: str, ylabel: str, slopes:
     """Curves on two logarithmic axes. ``slopes`` names pale guide lines: ``(power, value at the largest x)``."""
     fig, ax = plt.subplots(figsize=(6.4, 3.4))
     for name, (power, top) in (slopes or {}).items():
-        ax.plot(x, top * (x / x.max()) ** power, color=style.PALE, lw=5, label=name, zorder=0)
+        line = top * (x / x.max()) ** power
+        ax.plot(x, line, color=style.PALE, lw=5, zorder=0)
+        ax.annotate(name, (float(x.min()), float(line.min())), xytext=(0, 6), textcoords="offset points",
+                    color=style.GREY)
     for (name, values), look in zip(curves.items(), ("o-", "s--", "^-.", "d:"), strict=False):
         ax.plot(x, values, look, ms=4, label=name)
     ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
@@ -101,7 +104,8 @@ def sensitivity(images: Sequence[Tensor], titles: Sequence[str], masks: Sequence
         photo(axes[0, k], image, title)
         for line, (name, maps) in enumerate(rows.items(), 1):
             ax = axes[line, k]
-            ax.imshow((maps[k] / maps[k].max()).numpy(), cmap=style.SEQUENTIAL, vmin=0, vmax=1)
+            ax.imshow((maps[k] / maps[k].max()).numpy(), cmap=style.SEQUENTIAL, vmin=0, vmax=1,
+                      interpolation="nearest")
             ax.set(xticks=[], yticks=[])
             if k == 0:
                 ax.set_ylabel(name)
