@@ -160,8 +160,8 @@ plots.show(fig, "A cracked washer and its three answers: one alarm for the image
 
 
 # %% [markdown]
-# The image level has it right. At the region level the crack is there, and so are patches on the rim where nothing is
-# wrong. At the pixel level nearly the whole crack is marked, and several times as many good pixels around it. Three levels,
+# The image level has it right. At the region level the crack is there, and so are patches along the edges of the ring
+# where nothing is wrong. At the pixel level nearly the whole crack is marked, and several times as many good pixels around it. Three levels,
 # three grades: a detector can be excellent at one and useless at another.
 #
 # ### The folder layout
@@ -259,7 +259,8 @@ print(f"line {line:.1f}: {(defect > line).float().mean():.0%} of the damaged and
 
 # %% [markdown]
 # One number for all kinds hides that this detector is nearly blind to misplaced holes: their AUROC is not far above one
-# half. And 160 images leave an interval of more than a tenth. Two methods whose AUROCs differ by less are not yet ranked.
+# half. And 160 images leave an interval of more than a tenth: a difference between two methods that is much smaller may be
+# luck. Chapter 13 compares methods image by image.
 #
 # **A tempting mistake: "AUROC 0.87 means 87 % of the images are judged rightly."** No image is judged at all: there is
 # no threshold in it. The last printed line has one, and its two rates are other numbers. (It promised 5 % of the good
@@ -394,8 +395,8 @@ for name, score in how.items():
 
 # %% [markdown]
 # The same detector, the same maps, and image AUROC over all kinds falls by more than a tenth when the mean replaces the
-# maximum. Yet for misplaced holes, a large crescent, the mean is the better score: the haze again. Choosing k by looking at this
-# table would be choosing on the test set; section 6 says what that costs.
+# maximum. For misplaced holes, a large crescent, the mean does better: the haze again (20 images a kind, so a hint and no
+# proof). Choosing k by looking at this table would be choosing on the test set; section 6 says what that costs.
 #
 # ## 5 · A threshold from normal images alone
 #
@@ -421,14 +422,13 @@ print(f"with 40 normals and fpr 0.05, fresh false alarms run from {low:.1%} to {
 print(quantile_threshold(calibration[:40], 0.01)["note"])
 
 # %% [markdown]
-# With 200 normals the promise of 5 % is kept on fresh good washers to within a percent or two; the promise about
-# *damaged* ones was never made. With 40 the line is a matter of luck. And 40 normals cannot promise 1 % at all: a
+# With 200 normals both promises are kept on fresh good washers to within one percent; about *damaged* ones none was made. With 40 the line is a matter of luck. And 40 normals cannot promise 1 % at all: a
 # hundredth of forty is less than one image. (In section 2 the line of 200 normals met 40 others, and 12 % of them lay above
 # it: a count of 5 where 2 were expected.) Chapter 15 makes the promise exact.
 #
 # **And the price of a miss?** Chapter 00 counted 1 for a good part thrown away and 3 for a damaged one that passes, on a
-# test set full of damaged parts. Below is the line that was cheapest there, priced in a factory with 1 part in 100
-# defective.
+# test set full of damaged parts. Below, the line that is cheapest on this chapter's test set is priced in a factory with 1
+# part in 100 defective.
 
 # %%
 bench = threshold.deciding(normal, defect)["lowest cost"].line                # found by looking at damaged washers
@@ -536,13 +536,12 @@ print(f"metal scratches at severity 1: pixel AUROC {metrics.pixel_auroc(deep_map
       f"image AUROC {metrics.auroc(both, torch.arange(220) >= 200):.2f}")
 
 # %% [markdown]
-# The surprise is the scratch on metal. You saw it at a glance. The detector finds no more of them than it raises false
-# alarms, even at full severity. And its maps are not blind: within a scratched picture a pixel on the scratch
-# outranks one beside it nine times in ten. The map knows and the image score does not, because the maximum of a good picture, somewhere on the
-# brushed ground, is as high. Three levels, three grades, now measured. The mask says where to look; the line must hold
-# for every picture at once.
+# Of the scratches on washers the detector finds two in three at severity 0.6 and none at 0.2. Where is your number?
 #
-# Your eye has its own line, and nobody calibrated it on two hundred good parts.
+# The surprise is the scratch on metal, plain to see in the strip of section 1. The detector finds no more of them than it
+# raises false alarms, even at full severity. And its maps are not blind: over these twenty pictures a pixel on a scratch
+# outranks one beside it nine times in ten. The map knows and the image score does not, because the maximum of a good
+# picture, somewhere on the brushed ground, is as high. Three levels, three grades, now measured.
 
 # %% [markdown]
 # ## Common misconceptions
