@@ -86,7 +86,8 @@ def pairs(named: dict[str, Tensor], levels: int) -> Figure:
     fig, axes = plt.subplots(1, len(named), figsize=(3.2 * len(named), 3.3), sharey=True)
     for ax, (name, points) in zip(axes, named.items(), strict=True):
         ax.plot(*points.T, ".", markersize=2.5, alpha=0.5, color=style.BLUE)
-        ax.set(title=name, xlabel="left pixel, grey level", aspect="equal", xlim=(0, levels), ylim=(0, levels))
+        ax.set(title=name, xlabel="left pixel, grey level", aspect="equal", xlim=(0, levels), ylim=(0, levels),
+               xticks=range(0, levels, 4), yticks=range(0, levels, 4))
     axes[0].set_ylabel("right pixel, grey level")
     return fig
 

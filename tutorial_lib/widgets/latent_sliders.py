@@ -79,7 +79,7 @@ def sentence(digit: int, step: float, temperature: float, n: dict[str, float]) -
 
 class _Picture:
     def __init__(self):
-        self.fig = Figure(figsize=(8.2, 2.9), dpi=88, layout="constrained")
+        self.fig = Figure(figsize=(8.2, 2.3), dpi=88, layout="constrained")
         axes = self.fig.subplots(1, 3, width_ratios=(1, 1, 2.9))
         blank = torch.zeros(SAMPLES, 1, 8, 8)
         self.images = [axes[0].imshow(blank[0, 0], **painting.GREYS), axes[1].imshow(blank[0, 0], **painting.GREYS),
