@@ -28,37 +28,42 @@ from torch import nn
 
 from tutorial_lib import plots
 from tutorial_lib.plots import determinant as pictures
+from tutorial_lib.plots.parallelogram import images
 from tutorial_lib.widgets import parallelogram
 
 plots.style.use()
 
 first = {"stretch": (1.5, 0.0, 0.0, 1.5), "shear": (1.0, 0.0, 1.5, 1.0), "mirror": (-1.0, 0.5, 0.5, 1.0),
          "flat": (1.0, 0.5, 2.0, 1.0)}                      # a1, a2, b1, b2: where the two sides of the square go
-fig, said = parallelogram.strip(first)
-plots.show(fig, "Four matrices and what they make of the unit square (dashed) with an F in it. " + said)
+dets = {name: parallelogram.determinant(state) for name, state in first.items()}
+fig = images([(f"{name}\ndet = {dets[name]:.2f}", parallelogram.matrix(state), None, None)
+              for name, state in first.items()], frame=(-1.3, 3.2, -0.7, 2.2))
+plots.show(fig, "Four matrices and what they make of the unit square (dashed), which has an F in it. Determinants: "
+           + ", ".join(f"{name} {det:.2f}" for name, det in dets.items()) + ".")
 
 # %% [markdown]
-# > **Notation.** J is a matrix, later a Jacobian: rows are outputs, columns are inputs. In the plane its columns a and b
-# > say where the two sides of the unit square go, and
+# > **Notation.** J is a matrix, later a Jacobian: rows are outputs, columns are inputs. In the plane its columns a
+# > and b say where the two sides of the unit square go, and
 # >
 # > $$\det J = a_1 b_2 - a_2 b_1$$
 # >
 # > ln is the natural logarithm. In a flow, $\text{log\_det} = \ln|\det \partial z/\partial x|$, one number per sample.
 # > All terms: [notation and words](notation_and_glossary.md).
-#
+
+# %% [markdown]
 # ## Act 1 · Signed area
 #
-# The picture shows all three things that the number says. Its **size** is the area of the image of the unit square: 2.25
-# for the stretch, which is 1.5 · 1.5. Its **sign** is the orientation: the F in the orange panel is a mirror image, and
-# no turning makes it readable. **Zero** means that the square has become a line: an area is lost.
+# The picture shows all three things that the number says. Its **size** is the area of the image of the unit square:
+# 2.25 for the stretch, which is 1.5 · 1.5. Its **sign** is the orientation: the F in the orange panel is a mirror
+# image, and no turning makes it readable. **Zero** means that the square has become a line: an area is lost.
 #
 # **Predict.** The shear leaves side a where it is, and pushes the end of side b by 1.5 to the right. Its area?
 #
 # <details><summary>(a) 2.5, because the sides got longer.</summary>Side b got longer, and the figure leans. Length is
 # not area.</details>
 # <details><summary>(b) 1.</summary>Yes. Base 1, height 1: a stack of cards pushed sideways keeps its volume.</details>
-# <details><summary>(c) Less than 1, because it is squeezed.</summary>It is squeezed along one diagonal and stretched along
-# the other, by reciprocal factors.</details>
+# <details><summary>(c) Less than 1, because it is squeezed.</summary>It is squeezed along one diagonal and stretched
+# along the other, by reciprocal factors.</details>
 #
 # Do not trust the formula yet. Measure: put a box around the image, throw 5,000 dots into it, count those inside. With
 # a share p inside, the area is box · p, and chance puts it off by about one *standard error*, box · √(p (1 − p) / n).
@@ -76,8 +81,8 @@ for name, state in states.items():
 # Five matrices, and each count agrees with |det| within three standard errors. The counting knows nothing of the sign:
 # the mirror has a negative determinant and an ordinary area.
 #
-# Area is not only that of the unit square. Cut any shape into small squares: a matrix multiplies the area of each by the
-# same |det J|, so it does for the whole shape.
+# Area is not only that of the unit square. Cut any shape into small squares: a matrix multiplies the area of each by
+# the same |det J|, so it does for the whole shape.
 #
 # ### Look closer: the parallelogram
 #
@@ -89,7 +94,7 @@ display(parallelogram.parallelogram())
 pairs = {"a square": (1.0, 0.0, 0.0, 1.0), "thin": (3.0, 2.0, 1.0, 1.0), "length 20": (20.0, 0.0, 5.0, 0.05),
          "mirrored": (0.0, 1.0, 1.0, 0.0)}
 fig, said = parallelogram.strip(pairs)
-plots.show(fig, "Four pairs with area 1, each on its own scale, dots outside in grey. " + said)
+plots.show(fig, "Four pairs with area 1, each on its own scale; dots outside are grey. " + said)
 
 # %% [markdown]
 # The first three have the same determinant, 1. One moves no point at all. One makes some vectors more than 20 times as
@@ -102,8 +107,8 @@ plots.show(fig, "Four pairs with area 1, each on its own scale, dots outside in 
 #
 # **Predict.** How much do you lose if you send points through this matrix and try to come back?
 #
-# <details><summary>(a) Nothing: every image still lies on a line, so it can be found.</summary>The images can be found.
-# The points that they came from cannot.</details>
+# <details><summary>(a) Nothing: every image still lies on a line, so it can be found.</summary>The images can be
+# found. The points that they came from cannot.</details>
 # <details><summary>(b) One point: only 0 goes to 0.</summary>0 goes to 0 under every matrix. Here it has
 # company.</details>
 # <details><summary>(c) Of every image, a whole line of possible origins.</summary>Yes. Everything along one direction
@@ -135,8 +140,8 @@ except torch.linalg.LinAlgError:
 #
 # $$\det M = \sum_p (-1)^{\tau(p)} \prod_i M_{i,\,p(i)}$$
 #
-# τ(p) is the number of *inversions*: pairs in p where the larger number stands on the left. For three rows there are six
-# permutations.
+# τ(p) is the number of *inversions*: pairs in p where the larger number stands on the left. For three rows there are
+# six permutations.
 
 # %%
 M = torch.tensor([[2.0, 1.0, 0.0], [3.0, -1.0, 4.0], [1.0, 0.5, -2.0]])    # (3, 3)
@@ -149,8 +154,8 @@ for p in permutations(range(3)):
 print(f"library: {torch.linalg.det(M):.1f}")
 
 # %% [markdown]
-# The article says that τ "denotes the sign". **τ is a count; the sign is (−1)^τ.** In the last line τ is 3, and the sign
-# is −1. With two rows the sum is M₁₁ M₂₂ − M₁₂ M₂₁, the formula of the notation box.
+# The article says that τ "denotes the sign". **τ is a count; the sign is (−1)^τ.** In the last line τ is 3, and the
+# sign is −1. With two rows the sum is M₁₁ M₂₂ − M₁₂ M₂₁, the formula of the notation box.
 #
 # **A tempting mistake: "count the elements that moved."** One exchange moves two elements and flips the sign. So the
 # number of moved elements ought to do as well as τ?
@@ -170,12 +175,12 @@ for p in ((1, 0, 2, 3), (1, 0, 3, 2), (1, 2, 0, 3), (1, 2, 3, 0)):
 #
 # <details><summary>(a) Minutes.</summary>400 entries are few, but the terms are not made from single
 # entries.</details>
-# <details><summary>(b) Days.</summary>You would get as far as about 16 rows.</details>
+# <details><summary>(b) Days.</summary>In four days you finish 17 rows; see the next output.</details>
 # <details><summary>(c) Years.</summary>Yes: a lifetime. See the next output.</details>
 
 # %%
 years = math.factorial(20) / 1e9 / (3600 * 24 * 365.25)
-print(f"20! = {math.factorial(20):.2e} terms, {years:.0f} years")
+print(f"20! = {math.factorial(20):.2e} terms, {years:.0f} years; 17! takes {math.factorial(17) / 1e9 / 86400:.1f} days")
 P, L, U = torch.linalg.lu(M)                                # (3, 3) each: M = P L U
 for name, part in (("P", P), ("L", L), ("U", U)):
     print(name, [[round(v, 2) + 0.0 for v in row] for row in part.tolist()])
@@ -183,11 +188,13 @@ print(f"det P {torch.linalg.det(P):+.0f} · product of U's diagonal {U.diagonal(
       f"{torch.linalg.det(P) * U.diagonal().prod():+.1f}")
 
 # %% [markdown]
-# Nobody computes the sum. Libraries use **LU**: Gaussian elimination writes M = P L U. P exchanges rows (its determinant
-# is the sign of a permutation), L has ones on its diagonal (determinant 1), U is *triangular*. A triangular matrix has
-# the product of its diagonal as its determinant: in the sum, every other term takes an entry from the zero half.
+# Nobody computes the sum. Libraries use **LU**: Gaussian elimination writes M = P L U. P exchanges rows (its
+# determinant is the sign of a permutation), L has ones on its diagonal (determinant 1), U is *triangular*. A
+# triangular matrix has the product of its diagonal as its determinant: in the sum, every other term takes an entry
+# from the zero half.
 #
-# Elimination needs about n³ operations (⅔ n³, to be exact). If the matrix is triangular to begin with, n are enough.
+# Elimination needs in the order of n³ operations (about ⅔ n³). If the matrix is triangular to begin with, n are
+# enough.
 
 # %%
 budget = 1e9
@@ -198,17 +205,20 @@ meet = next(n for n in range(2, 20) if math.factorial(n) > n**3)
 ends = [max(n for n in range(1, 20) if math.factorial(n) <= budget), round(budget ** (1 / 3)), int(budget)]
 print(f"n! is larger than n³ from n = {meet} on: {math.factorial(meet)} > {meet**3}; at {meet - 1}: "
       f"{math.factorial(meet - 1)} < {(meet - 1)**3}")
+print(f"n! is larger than n from n = {next(n for n in range(2, 20) if math.factorial(n) > n)} on")
 print(f"largest n with at most {budget:.0e} operations: {ends[0]}, {ends[1]}, {ends[2]:.0e}")
-marks = [(meet, meet**3, f"n! > n³ from n = {meet}"), (1, 1, ""), (ends[0], math.factorial(ends[0]), f"n = {ends[0]}"),
+marks = [(meet, math.factorial(meet), f"n! > n³ from n = {meet}"),
+         (ends[0], math.factorial(ends[0]), f"n = {ends[0]}"),
          (ends[1], budget, f"n = {ends[1]}"), (ends[2], budget, "n = 10⁹")]
-plots.show(pictures.costs(curves, budget, marks), f"Operations for three ways to one number. All three begin at 1; n! passes n³ at n = {meet}. Within "
-           f"10⁹ operations (dotted) the sum gets to n = {ends[0]}, elimination to {ends[1]}, a triangular matrix to 10⁹.")
+plots.show(pictures.costs(curves, budget, marks), "Operations for three ways to one number. All three begin at 1; n! "
+           f"passes n³ at n = {meet}. Within 10⁹ operations (dotted) the sum gets to n = {ends[0]}, elimination to "
+           f"{ends[1]}, a triangular matrix to 10⁹.")
 
 
 # %% [markdown]
-# Up to n = 5 the sum even has fewer terms than n³. At 6 it is behind, and at 13 it is over the budget. Does your machine
-# agree? The next cell lets each way run on larger and larger matrices until one run takes more than a tenth of a second. (Its
-# seconds differ from machine to machine.)
+# Up to n = 5 the sum even has fewer terms than n³. At 6 it is behind, and at 13 it is over the budget. Does your
+# machine agree? The next cell lets each way run on larger and larger matrices until one run takes more than a tenth
+# of a second. (Its seconds differ from machine to machine.)
 
 # %% tags=["nbval-ignore-output"]
 def by_sum(m):
@@ -231,15 +241,16 @@ for name, (compute, make, sizes) in ways.items():
     print(f"{name:25s} n = {n:9d}: {seconds:.2f} s")
 
 # %% [markdown]
-# The sum gives up at about 9 rows, elimination at a thousand or two, and the diagonal at tens of millions. A flow needs
-# a determinant *for every sample, at every training step*, with hundreds of values in a sample. n³ is too much. So flows are built
-# in such a way that n is enough, and Act 4 shows the trick.
+# The sum gives up at eight or nine rows, elimination at one or a few thousand, and the diagonal at millions. A flow
+# needs a determinant *for every sample, at every training step*, with
+# hundreds of values in a sample. n³ is too much. So flows are built in such a way that n is enough, and Act 4 shows
+# the trick.
 #
 # ## Act 3 · The logarithm
 #
-# **Tool card: ln turns products into sums; nats and bits.** *What it is:* ln(a·b) = ln a + ln b. *The number that shows
-# it:* a map that scales each of 768 values by the same factor; its determinant is that factor to the power of 768. *Why
-# here:* the determinant leaves float32, its logarithm is an ordinary number.
+# **Tool card: ln turns products into sums; nats and bits.** *What it is:* ln(a·b) = ln a + ln b. *The number that
+# shows it:* a map that scales each of 768 values by the same factor; its determinant is that factor to the power of
+# 768. *Why here:* the determinant leaves float32, its logarithm is an ordinary number.
 
 # %%
 tiny = torch.finfo(torch.float32).tiny
@@ -248,20 +259,8 @@ for factor in (0.9, 0.5, 2.0):
     scales = torch.full((768,), factor)                     # (768,), the diagonal of J
     print(f"{factor}^768: product {scales.prod():.0e}   sum of ln {scales.log().sum():+8.1f} nats   "
           f"sum of log2 {scales.log2().sum():+8.1f} bits")
-print(f"0.5^768 in float64: {0.5**768:.0e}   0.5^1100 in float64: {0.5**1100}")
+print(f"0.5^768 in float64: {0.5**768:.0e}   0.5^1100 in float64: {0.5**1100}   1 bit = {math.log(2):.3f} nats")
 
-# %% [markdown]
-# 0.9⁷⁶⁸ just survives, with 7·10⁻³⁶. 0.5⁷⁶⁸ is 0 and 2⁷⁶⁸ is infinite; both maps are undone by one multiplication, and
-# nothing is wrong with them but the size of one number. float64 only moves the wall. The logarithm needs no wall: −532.3
-# for one and +532.3 for the other.
-#
-# The unit of a natural logarithm is the *nat*, that of log₂ the *bit*. 1 bit is ln 2 = 0.693 nats: 768 bits are 532.3
-# nats. Halving one value costs 1 bit; 768 halvings cost 768 bits.
-#
-# **Order matters: abs, then ln, then sum.** The logarithm of the product is too late, and without the absolute value
-# the logarithm of a mirrored direction is NaN.
-
-# %%
 diagonal = torch.linspace(0.2, 0.6, 768) * torch.tensor([1.0, -1.0]).repeat(384)     # (768,), both signs
 print(f"ln of the product: {diagonal.prod().abs().log():.1f}")
 print(f"sum of ln:         {diagonal.log().sum():.1f}")
@@ -269,18 +268,30 @@ print(f"sum of ln|·|:      {diagonal.abs().log().sum():.1f}")
 sign, logabs = torch.linalg.slogdet(torch.diag(diagonal))
 print(f"library, slogdet:  sign {sign:+.0f}, ln|det| {logabs:.1f}")
 
+
 # %% [markdown]
-# `slogdet` returns sign and ln|det| apart, and never forms the determinant. It is what to call for a matrix without
-# structure.
+# 0.9⁷⁶⁸ just survives, with 7·10⁻³⁶. 0.5⁷⁶⁸ is 0 and 2⁷⁶⁸ is infinite; both maps are undone by one multiplication, and
+# nothing is wrong with them but the size of one number. float64 only moves the wall. The logarithm needs no wall:
+# −532.3 for one and +532.3 for the other.
+#
+# The unit of a natural logarithm is the *nat*, that of log₂ the *bit*. 1 bit is ln 2 = 0.693 nats: 768 bits are 532.3
+# nats. Halving one value costs 1 bit; 768 halvings cost 768 bits.
+#
+# **Order matters: abs, then ln, then sum.** The logarithm of the product is too late, and without the absolute value
+# the logarithm of a mirrored direction is NaN: the last four lines above. `slogdet` returns sign and ln|det| apart and
+# never forms the determinant. It is what to call for a matrix without structure.
 #
 # **Maps in a row.** Do A first, then B: areas grow by |det A|, then by |det B|. So det(B A) = det B · det A, and the
 # logarithms add. The way back has one over the determinant, so its logarithm changes sign.
 
 # %%
+def log_det(m):
+    return torch.linalg.slogdet(m).logabsdet.item()                        # ln|det m|, m: (n, n)
+
+
 draw = torch.Generator().manual_seed(0)
 A, B = torch.randn(2, 5, 5, generator=draw, dtype=torch.float64)           # (5, 5) each
-log_det = lambda m: torch.linalg.slogdet(m).logabsdet.item()             
-print(f"A {log_det(A):+.3f}   B {log_det(B):+.3f}   their sum {log_det(A) + log_det(B):+.3f}   B A {log_det(B @ A):+.3f}")
+print(f"A {log_det(A):+.3f}   B {log_det(B):+.3f}   sum {log_det(A) + log_det(B):+.3f}   B A {log_det(B @ A):+.3f}")
 print(f"inverse of A {log_det(torch.linalg.inv(A)):+.3f}   transpose of A {log_det(A.T):+.3f}")
 
 # %% [markdown]
@@ -294,8 +305,8 @@ print(f"inverse of A {log_det(torch.linalg.inv(A)):+.3f}   transpose of A {log_d
 # **Predict.** M is 4 × 4, its blocks are 2 × 2. Of the 24 products in the sum over permutations, how many are not
 # certainly zero?
 #
-# <details><summary>(a) 12: the zero block is a quarter, and each product takes several entries.</summary>It is fewer. One
-# zero entry kills a whole product, and most permutations pass through the zero block.</details>
+# <details><summary>(a) 12: the zero block is a quarter, and each product takes several entries.</summary>It is
+# fewer. One zero entry kills a whole product, and most permutations pass through the zero block.</details>
 # <details><summary>(b) 4.</summary>Yes: two ways to choose in A, times two ways in D.</details>
 # <details><summary>(c) 18: those with no entry in the zero block, and some of them use B.</summary>Not one of the
 # survivors uses B. The next picture shows why.</details>
@@ -306,34 +317,42 @@ in_zero = [any(i < 2 <= p[i] for i in range(4)) for p in boards]           # tak
 in_b = [any(i >= 2 > p[i] for i in range(4)) for p in boards]              # takes an entry from B
 alive = len(boards) - sum(in_zero)
 print(f"{len(boards)} products; {sum(in_zero)} take a zero; {alive} are left = 2! · 2!")
-print(f"products that use B: {sum(in_b)}; of these {sum(z and b for z, b in zip(in_zero, in_b, strict=True))} take a zero")
-plots.show(pictures.surviving_terms(boards, k=2), "All 24 permutations of four rows. Filled: the entries that are multiplied. Orange: an entry of the zero block. Pink: an entry "
-           f"of B. Only the {alive} boards with a thick frame are free of orange, and they are free of pink as well.")
+both = sum(z and b for z, b in zip(in_zero, in_b, strict=True))
+print(f"products that use B: {sum(in_b)}; of these {both} take a zero")
+plots.show(pictures.surviving_terms(boards, k=2), "All 24 permutations of four rows. Filled: the entries that are "
+           f"multiplied. Only the {alive} boards with a thick frame are free of orange (the zero block), and they are "
+           "free of pink (B) as well.")
 
 # %% [markdown]
-# Read one board with pink in it. Pink means that a lower row has taken a left column. Now two upper rows must share the
-# columns that remain, and only one of them is on the left. The other has to go right, into the zero block. **Whoever
-# takes an entry of B must pay with a zero.** What survives is a choice inside A times a choice inside D.
+# Read one board with pink in it. Pink means that a lower row has taken a left column. Now two upper rows must share
+# the columns that remain, and only one of them is on the left. The other has to go right, into the zero block.
+# **Whoever takes an entry of B must pay with a zero.** What survives is a choice inside A times a choice inside D.
 #
-# So B may be anything. Here is B at work, and at a thousand times its size.
+# So B may be anything, as long as the zeros are zeros. Here is B at work, at a thousand times its size, and once more
+# with 0.1 in place of each zero.
 
 # %%
 A, D = torch.randn(3, 3, generator=draw).double(), torch.randn(2, 2, generator=draw).double()
-print(f"ln|det A| + ln|det D| = {log_det(A) + log_det(D):.6f}")
-for scale in (0.0, 1.0, 1000.0):
-    B = scale * torch.randn(2, 3, generator=draw).double()                 # (2, 3): D's rows, A's columns
-    M = torch.cat([torch.cat([A, torch.zeros(3, 2).double()], 1), torch.cat([B, D], 1)])   # (5, 5)
-    print(f"largest entry of B {B.abs().max():6.1f}: ln|det M| = {log_det(M):.6f}")
+B = torch.randn(2, 3, generator=draw).double()                             # (2, 3): D's rows, A's columns
+print(f"ln|det A| + ln|det D| = {log_det(A) + log_det(D):.4f}")
+for corner in (0.0, 0.1):
+    for scale in (0, 1, 1000):
+        upper = torch.cat([A, torch.full((3, 2), corner).double()], dim=1)  # (3, 5)
+        lower = torch.cat([scale * B, D], dim=1)                           # (2, 5)
+        print(f"upper right {corner}, B times {scale:4d}: ln|det M| = {log_det(torch.cat([upper, lower])):+.4f}")
 
 
 # %% [markdown]
-# Now build a map of which this is the Jacobian. Cut x into two halves. The first half *passes*. The second is stretched
-# and shifted, and a network decides, from the first half, by how much:
+# With zeros in the corner all digits agree, whatever B is. With 0.1 there, B enters, and a large B decides the result.
+# (B times 0 is block-triangular again, the other way round.) **A small block is not a zero block.**
+#
+# Now build a map of which this is the Jacobian. Cut x into two halves. The first half *passes*. The second is
+# stretched and shifted, and a network decides, from the first half, by how much:
 #
 # $$z_1 = x_1, \qquad z_2 = x_2\, e^{s(x_1)} + t(x_1)$$
 #
-# z₁ does not notice x₂: there is the zero block. A is the identity. D is diagonal, with eˢ on it. And B, the derivative
-# of a whole network, is what we never compute. This is a **coupling layer** (NICE 2014, RealNVP 2016).
+# z₁ does not notice x₂: there is the zero block. A is the identity. D is diagonal, with eˢ on it. And B, the
+# derivative of a whole network, is what we never compute. This is a **coupling layer** (NICE 2014, RealNVP 2016).
 
 # %%
 class Coupling(nn.Module):
@@ -346,26 +365,27 @@ class Coupling(nn.Module):
         self.swap = swap
 
     def forward(self, x):
-        a, b = x.chunk(2, dim=1)[::-1] if self.swap else x.chunk(2, dim=1)           # (B, d/2) each
-        s, t = self.st(a).chunk(2, dim=1)                                            # (B, d/2) each
-        b = b * s.exp() + t
-        return torch.cat([b, a] if self.swap else [a, b], dim=1), s.sum(dim=1)       # ln of the product of all e^s
+        halves = x.chunk(2, dim=1)                                                   # (B, d/2) each
+        kept, moved = halves[::-1] if self.swap else halves
+        s, t = self.st(kept).chunk(2, dim=1)                                         # (B, d/2) each
+        moved = moved * s.exp() + t
+        z = torch.cat([moved, kept] if self.swap else [kept, moved], dim=1)          # (B, d)
+        return z, s.sum(dim=1)                                                       # ln of the product of all e^s
 
 
+# %% [markdown]
+# Nothing in `forward` looks at a Jacobian. Compare its second result, the sum of s, with the honest way: build the
+# whole Jacobian with autograd, all 768 × 768 entries, and take it apart by elimination.
+
+# %%
 def jacobian(layers, x):
     """J (d, d) of layers in a row, at one sample x (1, d)."""
-    return torch.func.jacrev(lambda v: nn.Sequential(*[Only(k) for k in layers])(v[None])[0])(x[0]).detach()
-
-
-class Only(nn.Module):
-    """A layer without its log_det, so that layers can stand in a row."""
-
-    def __init__(self, layer):
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x):
-        return self.layer(x)[0]
+    def through(v):                                                                  # (d,) -> (d,)
+        v = v[None]
+        for layer in layers:
+            v, _ = layer(v)
+        return v[0]
+    return torch.func.jacrev(through)(x[0]).detach()
 
 
 wide, x = Coupling(768, seed=0), torch.randn(1, 768, generator=draw).double()
@@ -376,56 +396,45 @@ print(f"upper right block all zero: {bool((J[:384, 384:] == 0).all())}   entries
 print(f"operations: about {768**3:.0e} against {768 // 2}")
 
 # %% [markdown]
-# Six digits agree. On one side a Jacobian of 589,824 entries, taken apart with some 10⁸ operations. On the other side 384 additions
-# of numbers that the layer has computed anyway. And s and t may be any network: deep, wide, with kinks. Nobody will
+# Six digits agree. On one side a Jacobian of 768 × 768 entries, taken apart by elimination. On the other side a sum of
+# 384 numbers that the layer has computed anyway. And s and t may be any network: deep, wide, with kinks. Nobody will
 # ask for its derivative by x₁, and nobody will invert it.
 #
-# The price: half of the values pass unchanged. A second layer with the halves *swapped* changes them. Then the zeros are
-# gone. Is the advantage gone too?
+# The price: half of the values pass unchanged. A second layer with the halves *swapped* changes them, and so on.
+# After three layers the zeros are gone. Is the advantage gone too?
 
 # %%
-one, two = Coupling(8, seed=1), Coupling(8, seed=2, swap=True)
-x = torch.randn(1, 8, generator=draw).double()
-middle, first_log_det = one(x)
-second_log_det = two(middle)[1]
-parts = {"layer 1": jacobian([one], x), "layer 2, swapped": jacobian([two], middle), "both in a row": jacobian([one, two], x)}
+layers = [Coupling(8, seed=1), Coupling(8, seed=2, swap=True), Coupling(8, seed=3)]
+x = torch.randn(1, 8, generator=draw).double()                                       # (1, 8)
+here, total, parts = x, 0.0, {}
+for k, layer in enumerate(layers, 1):
+    parts[f"layer {k}" + ", swapped" * layer.swap] = jacobian([layer], here)         # (8, 8), at the point it gets
+    here, log_dets = layer(here)
+    total += log_dets.item()
+    print(f"layer {k}: sum of s {log_dets.item():+.6f}   so far {total:+.6f}")
+parts["three in a row"] = jacobian(layers, x)
 for name, part in parts.items():
     print(f"{name:17s} zero entries {int((part == 0).sum()):2d} of 64   ln|det J| by elimination {log_det(part):+.6f}")
-print(f"sum of s, layer 1 {first_log_det.item():+.6f}, layer 2 {second_log_det.item():+.6f}, "
-      f"together {(first_log_det + second_log_det).item():+.6f}")
-plots.show(pictures.jacobians(parts, limit=2.0), "Jacobians of two coupling layers on 8 values. Left: the upper right block is zero. Middle: the lower "
-           f"left. Right: the product, with {int((parts['both in a row'] == 0).sum())} zeros of 64.")
+plots.show(pictures.jacobians(parts, limit=2.0), "Jacobians of three coupling layers on 8 values, and of all three in "
+           "a row. Layers 1 and 3: the upper right block is zero. Layer 2: the lower left. In a row: "
+           f"{int((parts['three in a row'] == 0).sum())} zeros.")
+
 
 # %% [markdown]
-# The product is full: every output notices every input, and nothing of its structure is left to use. Yet its logarithm
-# is the sum of two easy ones, because determinants multiply along the chain. **Each layer is triangular, the whole is
-# not, and the log_det is never harder than a sum.** Chapter [05](05_normalizing_flows.ipynb) builds on these two
+# The product is full: every output notices every input, and nothing of its structure is left to use. Yet ln|det J|
+# is the sum of three easy ones, because determinants multiply along the chain. **Each layer is triangular, the whole
+# is not, and the log_det is never harder than a sum.** Chapter [05](05_normalizing_flows.ipynb) builds on these two
 # sentences.
-#
-# **Take the zero away.** Let a little of x₂ leak into z₁, and keep believing in the sum of s:
-
-# %%
-for leak in (0.0, 0.01, 0.1):
-    class Leaky(nn.Module):
-        def forward(self, v):
-            z, _ = one(v)
-            return torch.cat([z[:, :4] + leak * v[:, 4:], z[:, 4:]], dim=1), None      # noqa: B023
-
-    print(f"leak {leak:4.2f}: sum of s {first_log_det.item():+.4f}   ln|det J| {log_det(jacobian([Leaky()], x)):+.4f}")
-
 
 # %% [markdown]
-# With a leak of a tenth the sum of s is wrong, and the entries of B now enter. Zero must be exactly zero; a small block
-# is no zero block.
-#
 # ## Act 5 · Curved maps: what det J ≠ 0 proves
 #
-# For a matrix, det ≠ 0 and "can be undone" are the same thing. For a curved map, J changes from point to point, and the
-# article's sentence needs a word more. det J ≠ 0 at a point says: **near this point** the map can be undone (the inverse function
-# theorem). It does not say that two distant points have two images.
+# For a matrix, det ≠ 0 and "can be undone" are the same thing. For a curved map, J changes from point to point, and
+# the article's sentence needs a word more. det J ≠ 0 at a point says: **near this point** the map can be undone (the
+# inverse function theorem). It does not say that two distant points have two images.
 #
-# **Predict.** (x₁, x₂) ↦ (x₁² − x₂², 2 x₁ x₂) has det J = 4 (x₁² + x₂²), positive everywhere but at 0. Cut a disc around
-# 0 out of the plane. Can the map be undone on the rest?
+# **Predict.** (x₁, x₂) ↦ (x₁² − x₂², 2 x₁ x₂) has det J = 4 (x₁² + x₂²), positive everywhere but at 0. Cut a disc
+# around 0 out of the plane. Can the map be undone on the rest?
 #
 # <details><summary>(a) Yes: det J > 0 at every point of it.</summary>Near every point, yes. But squares forget the
 # sign: look at p and −p.</details>
@@ -435,8 +444,9 @@ for leak in (0.0, 0.01, 0.1):
 #
 # ### Break it: a fold
 #
-# Beside it we put the simplest map that folds the plane: (x₁, x₂) ↦ (x₁², x₂), with det J = 2 x₁. If J multiplies each
+# Beside it stands the simplest map that folds the plane: (x₁, x₂) ↦ (x₁², x₂), with det J = 2 x₁. If J multiplies each
 # small area by |det J|, then the mean of |det J|, times the area of the region, is the area of the image. Is it?
+# (The image of the disc is the disc itself, area π. The fold takes the square of area 4 to half of it, area 2.)
 
 # %%
 def squares(x):                                                            # (N, 2) -> (N, 2)
@@ -457,19 +467,20 @@ for (name, f, points, region, image), two_points in zip(cases, pair, strict=True
     print(f"{name:8s} share with det > 0: {(det > 0).double().mean():.2f}   the pair's images agree: "
           f"{torch.equal(*f(two_points))}   ∫|det J| = {total:.2f} ± {error:.2f}   area of the image {image:.2f}   "
           f"ratio {total / image:.2f}")
-fig = pictures.before_and_after([(name, points[:3000], f(points[:3000]), two) for (name, f, points, *_), two in zip(cases, pair, strict=True)])
-plots.show(fig, "Points before and after two maps; blue where x₁ > 0, orange elsewhere. Both colours cover the whole image: it is covered twice. Rings: two "
-           "points with one image.")
+panels = [(name, points[:3000], f(points[:3000]), two) for (name, f, points, *_), two in zip(cases, pair, strict=True)]
+plots.show(pictures.before_and_after(panels), "Points before and after two maps; blue where x₁ > 0, orange elsewhere. "
+           "Each colour alone covers the whole image: it is covered twice. Rings: two points with one image.")
 
 # %% [markdown]
-# The areas are off by a factor of two, because the image is covered twice. **Signature of a map that is not one-to-one:
-# ∫|det J| is larger than the area of the image.**
+# The areas are off by a factor of two, because the image is covered twice. **Signature of a map that is not
+# one-to-one: ∫|det J| is larger than the area of the image.**
 #
 # The two maps differ in how they betray themselves. The fold turns orientation round: det J is negative on the orange
-# side, and on the crease, x₁ = 0, it is 0. Whoever watches the sign is warned. In "squares" det J is positive for every
-# point of the sample, the map turns around 0 twice, and no local number gives it away.
+# side, and on the crease, x₁ = 0, it is 0. Whoever watches the sign is warned. In "squares" det J is positive for
+# every point of the sample, the map turns around 0 twice, and no local number gives it away.
 #
-# The other direction fails as well: **a map may have det J = 0 at a point and still be undone.** x ↦ x³ has slope 0 at 0.
+# The other direction fails as well: **a map may have det J = 0 at a point and still be undone.** x ↦ x³ has slope 0
+# at 0.
 
 # %%
 x = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0], dtype=torch.float64)
@@ -481,8 +492,8 @@ near = torch.tensor([1e-3, 1e-6, 1e-9], dtype=torch.float64)
 print("how far back moves, per unit of z, near 0:", [f"{v:.0e}" for v in (near ** (1 / 3) / near).tolist()])
 
 # %% [markdown]
-# Undone at every point, 0 included. What is lost is the *slope* of the way back, which grows without limit at 0. A flow needs
-# that slope, so flows exclude det J = 0 although invertibility alone would not.
+# Undone at every point, 0 included. What is lost is the *slope* of the way back, which grows without limit near
+# 0. A flow needs that slope, so flows exclude det J = 0 although invertibility alone would not.
 #
 # Coupling layers need none of this reasoning. They are undone by a formula, on the whole space.
 #
@@ -512,7 +523,7 @@ for name, m in {"0.1 · identity, 10 × 10": tenth, "diag(10⁶, 10⁻⁶)": ske
 # | "τ denotes the sign" | τ counts inversions, the sign is (−1)^τ |
 # | "det J ≠ 0 means invertible" | for a matrix yes; for a curved map near the point only |
 # | "invertible means det J ≠ 0" | x³ is undone everywhere and has slope 0 at 0; *its inverse* has no slope there |
-# | "the determinant of 768 values underflows, so the map is singular" | the number underflows; 0.9⁷⁶⁸ does not even that |
+# | "the determinant underflows, so the map is singular" | the number underflows; 0.9⁷⁶⁸ does not even that |
 # | "a determinant costs n³" | for a matrix without structure; n for a triangular one |
 
 # %% [markdown]
@@ -520,10 +531,10 @@ for name, m in {"0.1 · identity, 10 × 10": tenth, "diag(10⁶, 10⁻⁶)": ske
 #
 # **1.** In det [[A, 0], [B, D]], why does B not matter?
 #
-# <details><summary>(a) B is small in practice.</summary>It may be a thousand times larger than A and D; the output above
-# did not change.</details>
-# <details><summary>(b) Each product that uses B also takes an entry of the zero block.</summary>Right. That is the whole
-# proof.</details>
+# <details><summary>(a) B is small in practice.</summary>It may be a thousand times larger than A and D; the output
+# above did not change.</details>
+# <details><summary>(b) Each product that uses B also takes an entry of the zero block.</summary>Right. That is the
+# whole proof.</details>
 # <details><summary>(c) B does not depend on x₂.</summary>It depends on both halves, in general. It still does not
 # enter.</details>
 #
@@ -566,8 +577,8 @@ for name, m in {"0.1 · identity, 10 × 10": tenth, "diag(10⁶, 10⁻⁶)": ske
 # - It is a product of stretches and says nothing about each of them: neither length nor condition.
 # - The sum over permutations has n! terms, elimination takes n³ operations, a triangular matrix n.
 # - ln|det| is what a computer can hold. Along a chain of maps it adds.
-# - With a zero block in the upper right, the lower left never enters. Therefore a coupling layer's log_det is a sum, and
-#   its networks may be anything. For curved maps, det J ≠ 0 is a local statement.
+# - With a zero block in the upper right, the lower left never enters. Therefore a coupling layer's log_det is a sum,
+# and   its networks may be anything. For curved maps, det J ≠ 0 is a local statement.
 #
 # | formula card | |
 # |---|---|
@@ -579,7 +590,8 @@ for name, m in {"0.1 · identity, 10 × 10": tenth, "diag(10⁶, 10⁻⁶)": ske
 
 # %% [markdown]
 # **Next.** Write it yourself, six functions, 50 minutes: [exercises/03](../exercises/03_determinant.ipynb).
-# Chapter [04](04_change_of_variables.ipynb) asks what happens to a *density* when volumes grow, and ln|det| is the answer.
+# Chapter [04](04_change_of_variables.ipynb) asks what happens to a *density* when volumes grow, and ln|det| is the
+# answer.
 #
 # **Sources.** Coupling layers and their triangular Jacobian: NICE (2014, arXiv 1410.8516), RealNVP (2016, arXiv
 # 1605.08803). Surveys: arXiv 1912.02762 and 1908.09257 (2019). Elimination in ⅔ n³ operations and condition numbers:

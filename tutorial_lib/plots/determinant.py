@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.colors import ListedColormap, SymLogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from tutorial_lib.plots import style
@@ -22,7 +23,8 @@ def costs(curves: dict[str, dict[int, float]], budget: float, marks: Sequence[tu
     ax.axhline(budget, color=style.GREY, ls=":", label=f"{budget:.0e} operations")
     for n, count, text in marks:
         ax.plot(n, count, "o", ms=10, mfc="none", mec=style.BLACK)
-        ax.annotate(text, (n, count), xytext=(12, -13), textcoords="offset points", fontsize=10)
+        ax.annotate(text, (n, count), xytext=(12, -13), textcoords="offset points", fontsize=10,
+                    bbox={"fc": "white", "ec": "none", "pad": 1.0})
     ax.set(xscale="log", yscale="log", xlabel="n, number of rows of the matrix", ylabel="operations",
            xlim=(0.9, 6e10), ylim=(0.7, 1e13))
     ax.grid(True)
@@ -38,7 +40,7 @@ def surviving_terms(permutations: Sequence[tuple[int, ...]], k: int) -> Figure:
     """
     n, columns = len(permutations[0]), 8
     rows = math.ceil(len(permutations) / columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(8.4, 1.13 * rows))
+    fig, axes = plt.subplots(rows, columns, figsize=(8.4, 1.13 * rows + 0.35))
     palette = ListedColormap(["white", style.BLUE, style.PINK, style.ORANGE])
     for ax, p in zip(axes.flat, permutations, strict=False):
         board = np.zeros((n, n))
@@ -52,12 +54,14 @@ def surviving_terms(permutations: Sequence[tuple[int, ...]], k: int) -> Figure:
             side.set_visible(True)
             side.set_linewidth(2.6 if (board < 2).all() else 0.6)
             side.set_color(style.BLACK if (board < 2).all() else style.GREY)
+    names = {style.BLUE: "entry of A or D", style.PINK: "entry of B", style.ORANGE: "entry of the zero block"}
+    fig.legend([Patch(color=c) for c in names], names.values(), loc="outside lower center", ncols=3)
     return fig
 
 
 def jacobians(panels: dict[str, Tensor], limit: float = 5.0) -> Figure:
     """Matrices (d, d) side by side on one signed scale, linear near 0, logarithmic beyond; exact zeros are white."""
-    fig, axes = plt.subplots(1, len(panels), figsize=(3.1 * len(panels), 3.4), squeeze=False)
+    fig, axes = plt.subplots(1, len(panels), figsize=(2.4 * len(panels) + 0.6, 3.0), squeeze=False)
     for ax, (title, j) in zip(axes[0], panels.items(), strict=True):
         shown = ax.imshow(j, cmap=style.DIVERGING, norm=SymLogNorm(0.02, vmin=-limit, vmax=limit), interpolation="none")
         half = j.shape[0] / 2 - 0.5
@@ -80,7 +84,7 @@ def before_and_after(panels: Sequence[tuple[str, Tensor, Tensor, Tensor]]) -> Fi
         hue = np.where(x[:, 0].numpy() > 0, style.BLUE, style.ORANGE)
         for ax, points, name, axis in ((left, x, f"{title}: before", "x"), (right, z, "after", "z")):
             ax.scatter(*points.T, c=hue, s=3, linewidths=0)
-            ax.set(aspect="equal", xlabel=f"{axis}₁", ylabel=f"{axis}₂")
+            ax.set(aspect="equal", xlabel=f"{axis}₁", ylabel=f"{axis}₂", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
             ax.set_title(name, fontsize=10.5)
         left.plot(*pair.T, "o", ms=9, mfc="none", mec=style.BLACK, mew=2)
     return fig

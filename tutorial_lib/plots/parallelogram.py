@@ -61,13 +61,18 @@ class ParallelogramPicture:
             artist.set_color(colour(det))
 
 
-def images(panels: Sequence[tuple[str, Tensor, Tensor | None, Tensor | None]]) -> Figure:
-    """What matrices make of the unit square, side by side: ``(title, j (2, 2), dots (n, 2), hits (n,))``, each panel
-    on its own scale. Dots may be None."""
+def images(panels: Sequence[tuple[str, Tensor, Tensor | None, Tensor | None]],
+           frame: tuple[float, float, float, float] | None = None) -> Figure:
+    """What matrices make of the unit square, side by side: ``(title, j (2, 2), dots (n, 2), hits (n,))``.
+
+    Dots may be None. ``frame`` (left, right, bottom, top) is common to all panels; without it each has its own scale.
+    """
     fig = Figure(figsize=(2.2 * len(panels), 3.0), dpi=style.DPI, layout="constrained")
     for ax, (title, j, dots, hits) in zip(fig.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         draw_image(ax, j, dots, hits)
         ax.set_title(title, fontsize=10.5)
+        if frame is not None:
+            ax.set(xlim=frame[:2], ylim=frame[2:])
     fig.axes[0].set_ylabel("z₂")
     return fig
 
@@ -82,7 +87,7 @@ def draw_image(ax: Axes, j: Tensor, dots: Tensor | None = None, hits: Tensor | N
         ax.plot(*dots[hits].T, ".", ms=1.2, color=colour(det))
     else:
         ax.fill(*corners.T, color=colour(det), alpha=0.2)
-    ax.plot(*SQUARE.T, "--", color=style.GREY, lw=1.2)
+    ax.plot(*SQUARE.T, "--", color=style.BLACK, lw=1.1, zorder=3)
     ax.plot(*corners.T, color=colour(det), lw=2.2)
     ax.plot(*(LETTER @ j.T).T, **MARK)
     every = torch.cat([corners, SQUARE])

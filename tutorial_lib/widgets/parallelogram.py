@@ -22,7 +22,7 @@ from tutorial_lib.widgets.frame import PICTURE, STYLE, WIDTH, framed, live
 DOTS = 5000
 SIZES = (0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 VALUES = (*(-v for v in reversed(SIZES)), 0.0, *SIZES)    # what a coordinate may be
-WINDOWS = (3.0, 10.0, 42.0)                               # half widths of the picture
+WINDOWS = (3.0, 8.0, 21.0, 42.0)                             # half widths of the picture
 
 State = tuple[float, float, float, float]  # a1, a2, b1, b2
 
@@ -87,7 +87,7 @@ def sentence(state: State, n: dict[str, float]) -> str:
 
 
 class Board:
-    """The picture, drawn once for each of three windows; ``view`` redraws what a slider moves."""
+    """The picture, drawn once for each of four windows; ``view`` redraws what a slider moves."""
 
     def __init__(self):
         self.pictures = {half: ParallelogramPicture(half) for half in WINDOWS}
@@ -132,6 +132,6 @@ def parallelogram():
 
 
 def strip(states: dict[str, State]) -> tuple[Figure, str]:
-    """Named states side by side, and one sentence per state."""
+    """Named states side by side, each on its own scale, and one sentence per state."""
     panels = [(f"{name}\ndet = {determinant(s):.2f}", matrix(s), *throw(s)) for name, s in states.items()]
     return images(panels), " ".join(f"{name}: {sentence(s, measure(s))}" for name, s in states.items())
