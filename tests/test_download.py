@@ -122,6 +122,14 @@ def test_what_an_earlier_try_left_is_used_if_it_fits_and_replaced_if_not(case, f
     assert len(server.ranges) == requests
 
 
+def test_an_old_beginning_is_blamed_once_and_then_the_server(file):
+    file.parent.mkdir()
+    part_of(file).write_bytes(PAGE)
+    with serving(CONTENT[:-1] + b"x") as server, pytest.raises(DownloadFailed, match="gave other bytes than expected"):
+        get(server, file)
+    assert server.ranges == [f"bytes={len(PAGE)}-", None] and left(file) == set()
+
+
 def test_a_file_that_is_there_is_not_fetched_again(file):
     file.parent.mkdir()
     file.write_bytes(b"mine")
