@@ -92,7 +92,7 @@ def verify(name, samples, density, x, low, high):
 
 
 z_unit = torch.linspace(1e-4, 1, 20_001)                                 # (20001,), points of z between 0 and 1
-p_square = lambda x: 1 / (2 * x.sqrt())                                  # noqa: E731
+p_square = lambda x: 1 / (2 * x.sqrt())
 verify("x = u², the 10 000", x, p_square, z_unit.square(), 0.05, 1.0)
 fresh = torch.rand(100_000, generator=torch.Generator().manual_seed(6)).square()
 verify("100 000 fresh ones", fresh, p_square, z_unit.square(), 0.05, 1.0)
@@ -103,7 +103,8 @@ verify("100 000 fresh ones", fresh, p_square, z_unit.square(), 0.05, 1.0)
 # bin is off by more than three standard errors. Is it the formula, or the one try in twenty? Draw again, and more. A wrong
 # formula is then off by *more* standard errors, chance is not. Ten times as many fresh numbers find nothing: it was
 # chance. (The bins start at 0.05, where the curve is no longer too steep for this simple rule.)
-#
+
+# %% [markdown]
 # ## 2 · Which derivative, taken where
 #
 # z is standard normal, x = eᶻ. This is the *log-normal* distribution: the logarithm of x is normal.
@@ -161,7 +162,8 @@ for name, candidate in candidates.items():
 # Only the first is a density. You may also write it with the derivative of the way back, which *is* a function of x:
 # p(x) = π(g⁻¹(x)) · |dg⁻¹/dx|. For eᶻ both say 1/x. Two safe rules: **g′ divides and is taken at z; the
 # derivative of g⁻¹ multiplies and is taken at x.**
-#
+
+# %% [markdown]
 # ## 3 · Why it is true: mass up to x
 #
 # The article starts from "both densities integrate to 1 over the whole line" and differentiates both sides. Right: over the whole
@@ -176,7 +178,7 @@ for name, candidate in candidates.items():
 x0, h = torch.tensor([0.37, 1.0, 2.5]), 1e-4
 whole = [torch.trapezoid(f(points), points) for f, points in ((pi, z_line), (p_lognormal, x_line))]
 print(f"over the whole line: {whole[0]:.3f} and {whole[1]:.3f}: nothing to differentiate")
-F = lambda x: Normal(0.0, 1.0).cdf(x.log())                              # noqa: E731  mass up to x
+F = lambda x: Normal(0.0, 1.0).cdf(x.log())
 counted = torch.stack([(z.exp() <= v).double().mean() for v in x0])
 for k, v in enumerate(x0):
     slope = (F(v + h) - F(v - h)) / (2 * h)
@@ -222,7 +224,7 @@ for name, (base, mean_log) in parts.items():
 # %% [markdown]
 # The sums are the entropies from above, to within 0.01. (The first one is the hardest to integrate: its density has no limit at
 # 0.) Squaring squeezes on average, and the entropy falls below 0: the entropy of a density may be negative. For eᶻ the
-# stretch is zero on average, and still the density is another.
+# log-stretch is zero on average, and still the density is another.
 #
 # ## 5 · Break it: the sign, and the fold
 #
@@ -242,7 +244,7 @@ for name, p in {"divided": divided, "multiplied": multiplied}.items():
     print(f"{name:10s} at 0: {p(torch.tensor(0.0)):.2f}   integral {torch.trapezoid(p(x_wide), x_wide):.0f}")
 shown = torch.linspace(-6, 6, 241)
 fig = histogram(2 * z, torch.linspace(-6, 6, 61), {"divided by 2: integral 1": (shown, divided(shown)),
-                                                   "multiplied by 2: integral 4": (shown, multiplied(shown))})
+                                                   "multiplied by 2: integral 4": (shown, multiplied(shown))}, ylim=(0, 1.15))
 plots.show(fig, "Histogram of x = 2z with both candidates. The one divided by 2 fits; the one multiplied by 2 is four "
            "times too high everywhere.")
 
@@ -264,8 +266,8 @@ plots.show(fig, "Histogram of x = 2z with both candidates. The one divided by 2 
 
 # %%
 y_line = torch.linspace(-11.5, 2.1, 20_001).exp().square()               # (20001,), points of y, dense near 0
-one = lambda y: pi(y.sqrt()) / (2 * y.sqrt())                            # noqa: E731  the branch √y alone
-both = lambda y: one(y) + pi(-y.sqrt()) / (-2 * y.sqrt()).abs()          # noqa: E731  the sum over both branches
+one = lambda y: pi(y.sqrt()) / (2 * y.sqrt())
+both = lambda y: one(y) + pi(-y.sqrt()) / (-2 * y.sqrt()).abs()
 print(f"one branch: integral {torch.trapezoid(one(y_line), y_line):.3f}")
 verify("both branches", z.square(), both, y_line, 0.05, 4.0)
 library = Chi2(torch.tensor(1.0)).log_prob(y_line).exp()
@@ -297,11 +299,13 @@ print("strengths with a density above 3:", {name: [a for a in stretch.STRENGTHS 
 #
 # - `a z`: together, always. A constant stretch divides all densities by one number and changes no ranking.
 # - `exp(a z)`: apart. The mode moves towards the squeezed side.
-# - `sinh(a z)`: together, but for another reason. The map squeezes most exactly where the mode is.
-# - `tanh(a z)`: together for small a. Then the squeezing at the two ends wins, and one peak becomes two.
+# - `sinh(a z)`: together, but for another reason. The map stretches least exactly where the mode is.
+# - `tanh(a z)`: together for small a. Then the squeezing at the two ends wins, and one peak becomes two (the mark
+#   takes the right one).
 #
-# Only the smallest strength, 0.125, lifts the density above 3: all of the mass on an eighth of the length. No mass was added.
-#
+# Only the smallest strength, 0.125, lifts the density above 3: the same mass on a short piece. No mass was added.
+
+# %% [markdown]
 # ## 6 · Two dimensions: areas
 #
 # Now a map of the plane. A small patch of the z plane becomes a small patch of the x plane, and its area grows by |det J|, the
@@ -336,7 +340,7 @@ for point, det in zip(some, dets, strict=True):
 # %%
 u_plane = torch.rand(100_000, 2, generator=torch.Generator().manual_seed(3))     # (100000, 2)
 x_plane = box_muller(u_plane)                                                    # (100000, 2)
-density = lambda x: torch.exp(-0.5 * x.square().sum(-1)) / (2 * math.pi)         # noqa: E731  u₁/2π, u₁ = exp(−r²/2)
+density = lambda x: torch.exp(-0.5 * x.square().sum(-1)) / (2 * math.pi)
 axis = -6 + 0.025 * (torch.arange(480) + 0.5)                                    # (480,), centres of small cells
 p = density(torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1))          # (480, 480)
 mass = p[160:320, 160:320].reshape(8, 20, 8, 20).sum((1, 3)) * 0.025 ** 2        # (8, 8): from −2 to 2
@@ -349,7 +353,8 @@ print(f"integral {p.sum() * 0.025**2:.3f}; worst of 64 bins {off:.1f} standard e
 lines = torch.linspace(0, 1, 9)[:-1]                                             # 8 x 8 patches of the unit square
 t = torch.linspace(0, 1, 9)
 rim = torch.cat([torch.stack(s, -1) for s in ((t, 0 * t), (1 + 0 * t, t), (t.flip(0), 1 + 0 * t), (0 * t, t.flip(0)))])
-cells = (torch.cartesian_prod(lines, lines)[:, None] + rim / 8).clamp(0.004, 1 - 1e-9)   # (64, 36, 2)
+cells = torch.cartesian_prod(lines, lines)[:, None] + rim / 8                    # (64, 36, 2)
+cells[..., 0] = cells[..., 0].clamp(min=0.004)                                   # u₁ = 0 would lie at infinity
 centre = torch.cartesian_prod(lines, lines) + 1 / 16                             # (64, 2)
 height = centre[:, 0] / (2 * math.pi)                                            # (64,): 1/|det J| at each centre
 plots.show(patches(cells, box_muller(cells), height, ("u₁", "u₂", "x₁", "x₂")),
@@ -395,7 +400,8 @@ print(f"with the wrong sign every log p(x) is off by {wrong:+.3f} = 2 ln|det J_g
 # | p(x) = π(z) / \|det J_g(z)\| at z = g⁻¹(x) | p(x) = π(f(x)) · \|det J_f(x)\| |
 # | log p(x) = log π(z) − log\|det J_g(z)\| | log p(x) = log p(z) + log_det |
 # | stretching on the way to x makes p(x) smaller | stretching on the way to z makes p(x) larger |
-#
+
+# %% [markdown]
 # Why does the course turn the direction round? A defect detector *has* x, the measurement, and wants log p(x). With f it
 # computes z and log_det on the way, and nothing has to be inverted.
 #
@@ -467,7 +473,8 @@ for unit, factor in (("mm", 1.0), ("µm", 1000.0)):
 # A density of 10 on a length of 0.1 is a mass of 1. The same lengths in micrometres have density 0.01. Neither number says
 # "how probable" anything is; a density has a unit, one over that of x. So "p(x) is the probability of x" is a sentence to
 # avoid.
-#
+
+# %% [markdown]
 # ## Check yourself
 #
 # **1.** x = g(z). The density p(x) is π(z) divided by
@@ -501,7 +508,8 @@ for unit, factor in (("mm", 1.0), ("µm", 1000.0)):
 # det > 0. The sum over branches is needed.</details>
 # <details><summary>(c) Only if det J = 1.</summary>The size says how much volumes change, not whether points
 # meet.</details>
-#
+
+# %% [markdown]
 # **5.** *(earlier: Jacobian)* J of a map from (B, 2) to (B, 2), one matrix per sample, has shape
 #
 # <details><summary>(a) (2, 2).</summary>That is one point. The stretch differs from point to point.</details>
@@ -517,7 +525,8 @@ for unit, factor in (("mm", 1.0), ("µm", 1000.0)):
 # - Three tests of any density: integral 1, histogram within three standard errors, entropy changed by E ln|det J|.
 # - A fold needs a sum over its branches; one branch of two gives ½. A flipped sign gives the stretch squared.
 # - A density may exceed 1 and depends on the coordinates; the most likely point does not travel. Mass does.
-#
+
+# %% [markdown]
 # | formula card | |
 # |---|---|
 # | one dimension | p(x) = π(z) / \|g′(z)\| at z = g⁻¹(x) = π(g⁻¹(x)) · \|dg⁻¹/dx\| |
@@ -525,7 +534,8 @@ for unit, factor in (("mm", 1.0), ("µm", 1000.0)):
 # | house direction | log p(x) = log p(z) + log_det, f = g⁻¹ |
 # | not one-to-one | p(x) = Σ over all z with g(z) = x of π(z) / \|det J_g(z)\| |
 # | entropy | H(x) = H(z) + E ln\|det J_g(z)\| |
-#
+
+# %% [markdown]
 # **Next.** Six functions, 55 minutes: [exercises/04](../exercises/04_change_of_variables.ipynb). In
 # [05](05_normalizing_flows.ipynb) you *choose* the map so that the data become a normal cloud; log_det keeps the account.
 #

@@ -34,8 +34,9 @@ def histogram(samples: Tensor, edges: Tensor, curves: Mapping[str, tuple[Tensor,
     ax.stairs(count / len(samples) / np.diff(at), at, fill=True, color=style.PALE, label="histogram")
     for k, (name, (x, p)) in enumerate(curves.items()):
         ax.plot(x, p, color=style.CYCLE[k], ls=DASHES[k], label=name)
-    for (name, value), colour, dash in zip((marks or {}).items(), (style.BLACK, style.PINK), ("-.", ":"), strict=False):
-        ax.axvline(value, color=colour, ls=dash, lw=1.6, label=f"{name} {value:.2f}")
+    looks = ({"color": style.BLACK, "ls": "-."}, {"color": style.ORANGE, "ls": "--"})
+    for (name, value), look in zip((marks or {}).items(), looks, strict=False):
+        ax.axvline(value, lw=1.6, label=f"{name} {value:.2f}", **look)
     ax.set(xlabel="x", ylabel="density, per unit of x", xlim=(float(edges[0]), float(edges[-1])))
     if ylim:
         ax.set_ylim(*ylim)
@@ -56,5 +57,5 @@ def patches(before: Tensor, after: Tensor, density: Tensor, axes: Sequence[str])
             shown.set(array=None, facecolors=style.PALE)
         ax.autoscale_view()
         ax.set(xlabel=names[0], ylabel=names[1], aspect="equal")
-    fig.colorbar(shown, ax=right, label="density per unit of area")
+    fig.colorbar(shown, ax=right, shrink=0.75, label="density per unit of area")
     return fig

@@ -36,11 +36,11 @@ class StretchPicture:
     def __init__(self, z: Tensor, p: Tensor):
         self.fig = Figure(figsize=(8.6, 3.8), dpi=100, layout="constrained")
         left, self.ax = self.fig.subplots(1, 2, width_ratios=(1, 1.7))
-        left.add_collection(PolyCollection(polygons(z, p), facecolors=shades(), edgecolors="white", lw=0.5))
+        left.add_collection(PolyCollection(polygons(z, p), facecolors=shades(), lw=0))
         left.axvline(0, **IMAGE)
         left.set(xlim=(-3.6, 3.6), ylim=(0, 0.45), xlabel="z", ylabel="density π(z)",
                  title="ten strips, a tenth of the mass each")
-        self.strips = PolyCollection(polygons(z, p), facecolors=shades(), edgecolors="white", lw=0.5)
+        self.strips = PolyCollection(polygons(z, p), facecolors=shades(), lw=0)
         self.ax.add_collection(self.strips)
         self.ax.set(xlim=LIMITS, ylim=(0, TOP), xlabel="x", ylabel="density p(x)", title="their images")
         self.ax.axhline(3, color=style.GREY, lw=0.8, ls=":")
@@ -59,7 +59,7 @@ class StretchPicture:
 
 
 def _panel(ax: Axes, title: str, x: Tensor, p: Tensor, image: float, mode: float) -> None:
-    ax.add_collection(PolyCollection(polygons(x, p), facecolors=shades(), edgecolors="white", lw=0.5))
+    ax.add_collection(PolyCollection(polygons(x, p), facecolors=shades(), lw=0))
     ax.axvline(image, **IMAGE, label="image of the mode")
     ax.axvline(mode, **MODE, label="mode of the image")
     inside = x[(p > 0.01 * p.max())]

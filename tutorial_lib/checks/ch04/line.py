@@ -39,7 +39,7 @@ LOGNORMAL = Exercise(
     ),
 )
 
-# ---- exercise 2: three maps, named by (π, g⁻¹, its derivative, x, name of the axis) ------------------------------------
+# ---- exercise 2: three maps, named by (π, g⁻¹, its derivative, x) ---------------------------------------------------
 
 
 def _falling():

@@ -33,10 +33,10 @@ CASES = {  # (log density of z, g, g⁻¹, derivative of g⁻¹, grid of x, g(mo
 
 def _guesses(case):
     """What known mistakes give, as (first, second, cause)."""
-    logpdf, g, g_inv, slope, x, image, mode = case
+    logpdf, _, g_inv, slope, x, image, mode = case
     z, correct = g_inv(x), slope(x).abs().log()
-    at = lambda score: float(x[int(score.argmax())])  # noqa: E731
-    back = lambda value: float(g_inv(torch.tensor(value, dtype=torch.float64)))  # noqa: E731
+    at = lambda score: float(x[int(score.argmax())])
+    back = lambda value: float(g_inv(torch.tensor(value, dtype=torch.float64)))
     return (
         (mode, image, "the two answers changed places: g(mode of z) comes first"),
         (image, image, "the uncorrected density was searched: log π(g⁻¹(x)) lacks ln|dg⁻¹/dx|"),
@@ -53,7 +53,7 @@ def _guesses(case):
 
 def _cause(names, found):
     """The known mistake that explains what was found in every case, or nothing."""
-    near = lambda a, b: abs(a - b) <= 3 * STEP * max(1.0, abs(b))  # noqa: E731
+    near = lambda a, b: abs(a - b) <= 3 * STEP * max(1.0, abs(b))
     tables = [_guesses(CASES[name]) for name in names]
     for rows in zip(*tables, strict=True):
         if all(near(f[0], row[0]) and near(f[1], row[1]) for f, row in zip(found, rows, strict=True)):
@@ -83,7 +83,7 @@ def _broken(call, names, which):
     return None
 
 
-FALLING = ("x = exp(−z)",)
+FALLING = ("x = exp(−z)", "x = 3 − 2z")
 MODES = Exercise(
     name="modes", minutes=12,
     returns=(lambda logpdf_z, g, g_inv, grid: (TensorSlot("g(mode_z)", (), "()"), TensorSlot("mode_x", (), "()")),),
@@ -93,8 +93,8 @@ MODES = Exercise(
           Law("it fails on a falling map", lambda call: _broken(call, FALLING, 1))),
     passes="they differ for exp, agree for an affine map, and no window of x holds more mass than the one at mode_x",
     hints=("Two searches over the same points. z = g_inv(grid) are the candidates in z, grid the candidates in x.",
-           "log p(x) = log π(g⁻¹(x)) + ln|dg⁻¹/dx|. Chapter 02: for a function that acts on each number alone, autograd "
-           "of the sum gives all derivatives at once.",
-           "x = grid.clone().requires_grad_(); slope, = torch.autograd.grad(g_inv(x).sum(), x). Then slope.abs().log(), "
-           "and argmax picks a grid point. Both answers are tensors of shape ()."),
+           "log p(x) = log π(g⁻¹(x)) + ln|dg⁻¹/dx|. Chapter 02: for a function that acts on each number alone, "
+           "autograd of the sum gives all derivatives at once.",
+           "x = grid.clone().requires_grad_(); slope, = torch.autograd.grad(g_inv(x).sum(), x). Then "
+           "slope.abs().log(), and argmax picks a grid point. Both answers are tensors of shape ()."),
 )
