@@ -228,7 +228,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
 CHANGES = [(" + ", " - "), (" - ", " + "), (" * ", " / "), (" / ", " * "), (".mean(", ".sum("), (".sum(", ".mean("),
            ("correction=0", "correction=1"), ("f.T", "f"), ("f.mean(0)", "f[0]"), ("math.sqrt(2)", "2"),
            ("mean**2", "mean"), ("lgamma((d + 1) / 2)", "lgamma(d + 1)"), (".square()", ".abs()"),
-           ("(f - mean)", "f"), ("(2, 0, 1)", "(2, 1, 0)"), ("upper=False", "upper=True"), ("(kernel - 1) *", "kernel *"),
-           ("jump *=", "jump +="), ("pad * jump", "pad"), ("copy.deepcopy(net)", "net"), (".abs()", ""),
+           ("(f - mean)", "f"), ("(2, 0, 1)", "(2, 1, 0)"), ("upper=False", "upper=True"),
+           ("(kernel - 1) *", "kernel *"), ("jump *=", "jump +="), ("pad * jump", "pad"), ("copy.deepcopy(net)", "net"),
+           (".abs()", ""),
            (".max()", ".mean()"), ("Vh[-1]", "Vh[0]"), ("step * ", ""), ("full_matrices=True", "full_matrices=False"),
            ("reversed(layers)", "layers"), ("net(images)", "net(images[:1])"), ("eps * ", "")]

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Exercises 07 · From density to defects
 #
-# Six tasks, about an hour. One for 7A: where the mass is. Five for 7B: a Gaussian on features, its map, what a cell sees,
+# Six tasks, about an hour. One for 7A: where the mass is. Five for 7B: a Gaussian on features, its map, what a cell
+# sees,
 # whether a network is frozen, and another picture with the same features.
 #
 # | # | Function | Missing | Minutes |
@@ -16,7 +17,8 @@
 # A check tests laws and names the likely cause. `checks.ch07.hint("receptive_field")` gives the next hint.
 # Chapter: [07 From density to defects](../notebooks/07_density_to_defects.ipynb).
 #
-# **Notation.** z latent, d its dimension; f features, C channels, (h, w) positions; B images; μ mean, L lower triangular
+# **Notation.** z latent, d its dimension; f features, C channels, (h, w) positions; B images; μ mean, L lower
+# triangular
 # with $L L^\top$ = covariance. log_det has shape `(B,)`. All symbols:
 # [notation and words](../notebooks/notation_and_glossary.ipynb).
 
@@ -57,7 +59,8 @@ checks.ch07.check("typical_radius", typical_radius)
 # %% [markdown]
 # ## 2 · A Gaussian on features (10 min)
 #
-# The affine flow of [05](../notebooks/05_normalizing_flows.ipynb), now fitted to N feature vectors, with N smaller than d.
+# The affine flow of [05](../notebooks/05_normalizing_flows.ipynb), now fitted to N feature vectors, with N smaller
+# than d.
 # Such a covariance has no Cholesky factor. Add a *ridge* to it: eps times the mean of its diagonal, times I.
 #
 # **Law.** L Lᵀ is the covariance (divided by N) plus that ridge. In other units of f, L changes by the unit alone.
@@ -152,7 +155,8 @@ checks.ch07.check("frozen_check", frozen_check)
 # %% [markdown]
 # ## 6 · Another picture, the same features (14 min)
 #
-# `extract` turns a picture (C, H, W) into m features, with m far below C·H·W. Move the picture by a distance `step` in a
+# `extract` turns a picture (C, H, W) into m features, with m far below C·H·W. Move the picture by a distance `step`
+# in a
 # direction that the features do not notice. (The direction: [02](../notebooks/02_jacobian.ipynb), exercise 6.)
 #
 # **Law.** The picture moves by `step` (the length of the difference), its features by less than 1 % of that.

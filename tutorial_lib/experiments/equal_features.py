@@ -22,9 +22,9 @@ def walk(extract: Callable[[Tensor], Tensor], start: Tensor, goal: Tensor, steps
     """
     x, wanted, direction = start, extract(start[None])[0].detach(), (goal - start).flatten() / steps
     for _ in range(steps):
-        J = torch.autograd.functional.jacobian(lambda u: extract(u[None])[0], x, vectorize=True).flatten(1)  # (m, n)
+        J = torch.autograd.functional.jacobian(lambda u: extract(u[None])[0], x, vectorize=True).flatten(1)  #
         U, S, V = torch.linalg.svd(J, full_matrices=False)
-        keep = S > SEEN * S[0]
+        keep = S / S[0] > SEEN
         U, S, V = U[:, keep], S[keep], V[keep]                   # (m, r), (r,), (r, n): what the features see
         unseen = direction - V.T @ (V @ direction)               # (n,): J unseen = 0
         x = x + unseen.view_as(x)

@@ -19,8 +19,8 @@ SIDE, LEVELS = 8, 256
 D = SIDE * SIDE
 STEPS, BATCH, LEARNING_RATE, HIDDEN = 150, 128, 1e-3, 96
 SOURCES: dict[str, Callable[[int, int], Tensor]] = {
-    "metal": lambda n, seed: texture_images(n, SIDE, LEVELS, seed, "metal"),
     "carpet": lambda n, seed: texture_images(n, SIDE, LEVELS, seed, "carpet"),
+    "metal": lambda n, seed: texture_images(n, SIDE, LEVELS, seed, "metal"),
     "digits": lambda n, seed: glyph_images(n, SIDE, LEVELS, seed),
 }
 

@@ -38,9 +38,14 @@ def distance_map(f: Tensor, mean: Tensor, L: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(L, centred, upper=False).square().mean(2).permute(2, 0, 1)
 
 
+def image_scores(train: Tensor, test: Tensor) -> Tensor:
+    """Highest value of the map of each test image, ``(M,)``, after a fit to ``train``; both features (N, C, h, w)."""
+    return distance_map(test, *fit(train)).amax((1, 2))
+
+
 def image_auroc(train: Tensor, test: Tensor, labels: Tensor) -> float:
-    """AUROC of the highest value of the map; features ``(N, C, h, w)``, labels ``(M,)`` True = defective."""
-    return auroc(distance_map(test, *fit(train)).amax((1, 2)), labels)
+    """AUROC of :func:`image_scores`; labels ``(M,)`` True = defective."""
+    return auroc(image_scores(train, test), labels)
 
 
 def with_weights(data: Split, weights: str, seed: int = 0) -> tuple[Tensor, Tensor]:

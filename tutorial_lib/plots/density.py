@@ -30,7 +30,8 @@ def cards(rows: dict[str, Sequence[Tensor]], titles: Sequence[str]) -> Figure:
     return fig
 
 
-def fading(pictures: dict[str, Sequence[Tensor]], contrasts: Sequence[float], bits: dict[str, Sequence[float]]) -> Figure:
+def fading(pictures: dict[str, Sequence[Tensor]], contrasts: Sequence[float],
+           bits: dict[str, Sequence[float]]) -> Figure:
     """Above: one picture of each kind at each contrast. Below: mean bits per pixel over the contrast.
 
     Args:
@@ -73,8 +74,8 @@ def lengths_strip(found: dict[int, np.ndarray]) -> Figure:
     axes = fig.subplots(1, len(found))
     for ax, (d, values) in zip(axes, found.items(), strict=True):
         lengths(ax, values, d)
-        ax.label_outer() if ax is not axes[0] else None
-        ax.set_xlabel("length ‖z‖")
+        if ax is not axes[0]:
+            ax.set(ylabel="", yticks=[])
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig
 

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from torch import Tensor
 
 from tutorial_lib.plots import style
 
@@ -77,14 +78,14 @@ def field_strip(picture: np.ndarray, mask: np.ndarray,
     return fig
 
 
-def equal_features(pictures: dict[str, np.ndarray], change: np.ndarray) -> Figure:
-    """Pictures ``(S, S, 3)`` by title, and last the change ``(S, S)`` as a signed map."""
+def equal_features(pictures: dict[str, Tensor], change: Tensor) -> Figure:
+    """Pictures ``(3, S, S)`` by title, and last the change ``(S, S)`` as a signed map."""
     fig = Figure(figsize=(8.4, 2.6), dpi=style.DPI, layout="constrained")
     axes = fig.subplots(1, len(pictures) + 1)
     for ax, (title, picture) in zip(axes, pictures.items(), strict=False):
-        ax.imshow(np.clip(picture, 0, 1))
+        ax.imshow(picture.permute(1, 2, 0).clamp(0, 1))
         ax.set_title(title, fontsize=10)
-    limit = float(np.abs(change).max())
+    limit = float(change.abs().max())
     shown = axes[-1].imshow(change, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
     axes[-1].set_title("what was changed", fontsize=10)
     fig.colorbar(shown, ax=axes[-1], label="grey, of 1", shrink=0.8)
@@ -103,7 +104,7 @@ def dots(groups: dict[str, dict[str, Sequence[float]]], label: str, guess: float
     fig = Figure(figsize=(7.0, 0.42 * rows + 1.2), dpi=style.DPI, layout="constrained")
     axes = np.atleast_1d(fig.subplots(1, len(groups), sharex=True))
     for ax, (title, group) in zip(axes, groups.items(), strict=True):
-        for k, (name, values) in enumerate(group.items()):
+        for k, values in enumerate(group.values()):
             ax.plot(values, [k] * len(values), marker="o", ls="", ms=7, color=style.CYCLE[k % 4], alpha=0.8)
         ax.set_yticks(range(len(group)), list(group))
         ax.set_ylim(len(group) - 0.5, -0.5)

@@ -109,7 +109,7 @@ def sentence(n: dict) -> str:
 
 
 def receptive_field(lens: FieldLens, answer: str):
-    """Layer and position, with box and gradient. ``answer``: the layer that the question asks for."""
+    """Layer and position, with box and gradient. ``answer``: the finest layer that does."""
     import ipywidgets as w
 
     layer = w.ToggleButtons(options=lens.layers, value=lens.layers[0], description="layer", style=STYLE)
@@ -125,7 +125,7 @@ def receptive_field(lens: FieldLens, answer: str):
         control.observe(redraw, "value")
     redraw()
     return framed("Which layer's cell covers the scratch but not the whole part?", list(lens.layers),
-                  w.VBox([layer, y, x, image, text]), "Complete: its receptive field is … pixels wide.",
+                  w.VBox([layer, y, x, image, text]), "Complete: the finest such layer's field is … pixels wide.",
                   lambda: float(lens.fields[answer][0]), 0.0)
 
 

@@ -1,4 +1,4 @@
-"""The exercises of chapter 07: typical radius, a Gaussian on features, receptive fields, frozen networks, null moves."""
+"""The exercises of chapter 07: typical radius, Gaussian on features, receptive fields, frozen networks, null moves."""
 
 from tutorial_lib.checks.ch07.fields import FIELD
 from tutorial_lib.checks.ch07.frozen import FROZEN
