@@ -51,8 +51,8 @@ def over(x: Tensor, curves: dict[str, Tensor], xlabel: str, ylabel: str, slopes:
     for name, (power, top) in (slopes or {}).items():
         line = top * (x / x.max()) ** power
         ax.plot(x, line, color=style.PALE, lw=5, zorder=0)
-        ax.annotate(name, (float(x.min()), float(line.min())), xytext=(0, 6), textcoords="offset points",
-                    color=style.GREY)
+        ax.annotate(name, (float(x.min()), float(line.min())), xytext=(4, 12) if power == 1 else (26, -2),
+                    textcoords="offset points", color=style.GREY)
     for (name, values), look in zip(curves.items(), ("o-", "s--", "^-.", "d:"), strict=False):
         ax.plot(x, values, look, ms=4, label=name)
     ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
