@@ -219,6 +219,7 @@ parts = {"x = u²":    (0.0, torch.trapezoid((2 * inside).log(), inside)),
          "x = exp z": (H_normal, torch.trapezoid(pi(z_line) * z_line, z_line)),
          "x = −ln u": (0.0, torch.trapezoid(-inside.log(), inside))}
 for name, (base, mean_log) in parts.items():
+    mean_log = mean_log.round(decimals=6) + 0.0                          # no "−0.000"
     print(f"{name:10s} H(z) {base:+.3f} + E ln|g'(z)| {mean_log:+.3f} = {base + mean_log:+.3f}")
 
 # %% [markdown]
@@ -250,7 +251,7 @@ plots.show(fig, "Histogram of x = 2z with both candidates. The one divided by 2 
 
 # %% [markdown]
 # The flipped sign of ln|g′| costs a factor of 2² = 4: integral 4 in place of 1. In d dimensions with all axes
-# stretched by 2 it would be 4 to the power d. This is the most common error with flows, and the integral finds it at once.
+# stretched by 2 it would be 4 to the power d. The integral finds this error at once.
 #
 # **Now the fold.** The formula asks for *the* z that came to x. The map y = x² of a normal x folds the line: both √y and −√y
 # arrive at y.
