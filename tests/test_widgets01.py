@@ -151,7 +151,7 @@ def test_every_state_of_the_second_tab_equals_the_formula():
         heat, mask = missed_region.scene(radius, share)
         n, found, missed = (int(x) for x in (mask[140:].sum(), heat[140:].sum(), (mask & (heat == 0)).sum()))
         m = missed_region.measure(radius, share)
-        assert m["area"] == n and mask[:130].sum() == 10000
+        assert m["area"] == n and mask[:130].sum() == 10000 and found == round(share * n)
         assert m["pixel AUROC"] == pytest.approx((10000 + found + missed / 2) / (10000 + n))
         q = found / n  # of the second region; what is not marked follows the diagonal, with mean height 0.15 up to 0.3
         assert m["AUPRO"] == pytest.approx((1 + q + (1 - q) * 0.15) / 2)
