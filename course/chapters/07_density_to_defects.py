@@ -226,7 +226,8 @@ plots.show(density.reranked(log_p_x.numpy(), log_p_light.numpy()),
 # | features, not pixels | on pixels the likely picture is the bland one |
 # | typical, not likely | the mode is e³⁸⁴ times denser than a draw, and no draw |
 # | one fixed set of coordinates | a change of units re-ranks; compare scores of one model only |
-#
+
+# %% [markdown]
 # ## Summary of 7A
 #
 # - A flow on a stationary texture gives the grey card fewer bits than its own training pictures, because the card is
@@ -267,7 +268,8 @@ for (name, tap), m in zip(backbone.taps.items(), maps, strict=True):
 # %% [markdown]
 # **Notation.** f is a feature map (B, C, h, w): B images, C channels, h · w positions. *Stride*: pixels of the image
 # from one position to the next. *Receptive field*: side of the square of pixels that one number depends on.
-#
+
+# %% [markdown]
 # ## log p(features) is not log p(image)
 #
 # A flow on features gives log p(f). It is tempting to call that log p(image). For an invertible map the two would
@@ -313,7 +315,7 @@ plots.show_source(equal_features.walk)
 # detector can find is decided before its density model begins. The remedy is more numbers: keep the positions instead
 # of averaging them away. (This picture was constructed; defects in a factory do not hide on purpose.)
 #
-# **right:** the survey says "invertible map between the image and the latent". It is the map from the *feature vector*
+# **Where the survey is loose.** It speaks of an invertible map between the image and the latent. It is the map from the *feature vector*
 # to the latent that is invertible.
 #
 # ## The affine flow again, now on features
@@ -342,8 +344,9 @@ print(f"D = {D} numbers from {len(seen)} images; AUROC {metrics.auroc(score, was
 # along each direction with its own spread. log_det is the same for all, so −log p(f) gives the same ranking.
 #
 # 100 images cannot fill a covariance of D × D. `eps=0.1` adds a *ridge*: a tenth of the mean variance on the diagonal.
-# [Chapter 08](08_differnet.ipynb) chooses it by a rule. Then it puts coupling blocks behind this flow: one line
-# changes.
+# [Chapter 08](08_differnet.ipynb) begins with this cell, chooses the ridge by a rule, and changes one line:
+#
+#     flow = Flow(Chain(affine.transform, *coupling_blocks(D)), (D,))
 #
 # ## One Gaussian per position: a detector with a map
 #
@@ -445,7 +448,7 @@ print("covers the whole scratch and not the whole part:", ", ".join(fits))
 # coarsest the whole washer and more. Then the lower row: inside the box not all pixels count alike. Most of the
 # gradient comes from the middle (2016, arXiv 1701.04128). The box says what a cell *can* see.
 #
-# ## Frozen means `eval()`
+# ## Break it · `train()` instead of `eval()`
 #
 # **Tool card: frozen network.** *What it is:* weights without gradients, *and* batch normalisation that uses stored
 # statistics instead of those of the batch. *The number that shows it:* the score of one image, alone and in a batch.
@@ -485,18 +488,20 @@ print("the course's backbones after .train():", "training" if backbone.train().t
 # ## Break it · random weights
 #
 # Where do the weights come from? Those of the embedded network were trained on pictures of formulas (stripes, Voronoi
-# cells, fractals), which travel with this course. Published detectors use networks trained on the photographs of
-# ImageNet. **ImageNet features as published are stronger than ours**, and their published numbers must not be compared
-# with the ones printed here. Where your machine can fetch them, `backbones.load("alexnet", weights="pretrained")`
-# loads such a network; nothing in this chapter needs it.
+# cells, fractals), and they travel with this course. Published detectors use networks trained on the photographs of
+# ImageNet. **ImageNet features as published are stronger than ours**; do not compare their published numbers with the
+# ones printed here. Set `IMAGENET = True` below if your machine may fetch such weights (AlexNet, some hundred
+# megabytes): one column more is printed. Nothing in this chapter needs it.
 #
 # The least one can do is *nothing*: random weights. Same detector, same data, three seeds.
 
 # %%
+IMAGENET = False                                                               # True: fetches weights the first time
 sets = {"washer": washers, "board": factory.split("board", size=64, n_train=100, n_good=30, n_per_kind=6, seed=0)}
 results = {}
 for name, data in sets.items():
     runs = {"embedded": [("embedded", 0)], "random": [("random", seed) for seed in (0, 1, 2)]}
+    runs |= {"ImageNet": [("pretrained", 0, "alexnet")]} if IMAGENET else {}
     results[name] = {kind: [positions.image_auroc(*positions.with_weights(data, *run), data.labels) for run in group]
                      for kind, group in runs.items()}
     scores = positions.image_scores(*positions.with_weights(data, "embedded"))

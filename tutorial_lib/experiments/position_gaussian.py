@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torchvision.transforms.functional import resize
 
 from tutorial_lib.data.splits import Split
 from tutorial_lib.detectors import Gaussian
 from tutorial_lib.detectors.covariance import per_position_cholesky
 from tutorial_lib.metrics import auroc
 
-SIZE, CHANNELS, SHRINKAGE, RIDGE = 64, 48, 0.2, 1e-3
+SIZE, PUBLISHED_SIZE, CHANNELS, SHRINKAGE, RIDGE = 64, 256, 48, 0.2, 1e-3
 
 
-def small(weights: str = "embedded", seed: int = 0) -> Gaussian:
-    """The library's detector at the size of this experiment: 64 px, 48 channels drawn from two taps, no blur."""
-    return Gaussian.small(size=SIZE, channels=CHANNELS, sigma=0.0, weights=weights, backbone_seed=seed, progress=False)
+def small(weights: str = "embedded", seed: int = 0, backbone: str = "embedded") -> Gaussian:
+    """The library's detector at the size of this experiment: 48 channels drawn from its taps, no blur.
+
+    The embedded network gets 64 px; a published one, whose strides are larger, the same images enlarged to 256 px.
+    """
+    size = SIZE if backbone == "embedded" else PUBLISHED_SIZE
+    return Gaussian.small(backbone, size=size, channels=CHANNELS, sigma=0.0, weights=weights, backbone_seed=seed,
+                          progress=False)
 
 
 @torch.no_grad()
 def features(detector: Gaussian, images: Tensor, at_once: int = 32) -> Tensor:
-    """What the detector sees, ``(N, C, h, w)``; it need not be fitted."""
-    return torch.cat([detector.features(batch) for batch in images.split(at_once)])
+    """What the detector sees of images, at its own size: ``(N, C, h, w)``. It need not be fitted."""
+    side = detector.settings.size
+    return torch.cat([detector.features(batch if batch.shape[-1] == side else resize(batch, [side, side]))
+                      for batch in images.split(at_once)])
 
 
 def fit(f: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,10 +56,9 @@ def image_auroc(train: Tensor, test: Tensor, labels: Tensor) -> float:
     return auroc(image_scores(train, test), labels)
 
 
-def with_weights(data: Split, weights: str, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Features of the training and the test images, from the embedded network with ``"embedded"`` or ``"random"``
-    weights."""
-    detector = small(weights, seed)
+def with_weights(data: Split, weights: str, seed: int = 0, backbone: str = "embedded") -> tuple[Tensor, Tensor]:
+    """Features of the training and of the test images, from a backbone with weights that ``backbones.load`` knows."""
+    detector = small(weights, seed, backbone)
     return features(detector, data.train), features(detector, data.test)
 
 
