@@ -352,7 +352,7 @@ def test_positions_are_interpolated_off_the_native_size_and_untouched_at_it(name
     ramp = torch.arange(side).float().repeat_interleave(side).view(1, -1, 1).expand(1, -1, 8)  # its row's number
     code = torch.cat([torch.full((1, extra, 8), -5.0), ramp], 1)
     assert _resized(code, extra, side, side) is code
-    wide = _resized(code, extra, side // 2, 2 * side)[0, extra:, 0].view(side // 2, -1)  # as many patches, another shape
+    wide = _resized(code, extra, side // 2, 2 * side)[0, extra:, 0].view(side // 2, -1)  # as many patches
     torch.testing.assert_close(wide[:, :1].expand_as(wide), wide)
     found = _resized(code, extra, 2 * side, 3 * side)
     assert found.shape == (1, extra + 6 * side**2, 8) and (found[:, :extra] == -5).all()
