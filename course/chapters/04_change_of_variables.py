@@ -162,8 +162,7 @@ for name, candidate in candidates.items():
 # Only the first is a density. You may also write it with the derivative of the way back, which *is* a function of x:
 # p(x) = π(g⁻¹(x)) · |dg⁻¹/dx|. For eᶻ both say 1/x. Two safe rules: **g′ divides and is taken at z; the
 # derivative of g⁻¹ multiplies and is taken at x.**
-
-# %% [markdown]
+#
 # ## 3 · Why it is true: mass up to x
 #
 # The article starts from "both densities integrate to 1 over the whole line" and differentiates both sides. Right: over the whole
@@ -401,8 +400,7 @@ print(f"with the wrong sign every log p(x) is off by {wrong:+.3f} = 2 ln|det J_g
 # | p(x) = π(z) / \|det J_g(z)\| at z = g⁻¹(x) | p(x) = π(f(x)) · \|det J_f(x)\| |
 # | log p(x) = log π(z) − log\|det J_g(z)\| | log p(x) = log p(z) + log_det |
 # | stretching on the way to x makes p(x) smaller | stretching on the way to z makes p(x) larger |
-
-# %% [markdown]
+#
 # Why does the course turn the direction round? A defect detector *has* x, the measurement, and wants log p(x). With f it
 # computes z and log_det on the way, and nothing has to be inverted.
 #
@@ -509,8 +507,7 @@ for unit, factor in (("mm", 1.0), ("µm", 1000.0)):
 # det > 0. The sum over branches is needed.</details>
 # <details><summary>(c) Only if det J = 1.</summary>The size says how much volumes change, not whether points
 # meet.</details>
-
-# %% [markdown]
+#
 # **5.** *(earlier: Jacobian)* J of a map from (B, 2) to (B, 2), one matrix per sample, has shape
 #
 # <details><summary>(a) (2, 2).</summary>That is one point. The stretch differs from point to point.</details>
