@@ -62,7 +62,7 @@ plots.show(density.cards(rows, ["training", "training", "training", "mean pictur
 # **Notation.** x is a picture as a point of d = 64 numbers, z its latent, also d numbers.
 #
 # > log p(x) = log p(z) + log_det, and **bits per pixel** = −log₂ p of a picture of grey levels, divided by d: low is
-# > likely ([06](06_flows_that_paint.ipynb) derives it). All symbols: [notation and words](notation_and_glossary.ipynb).
+# > likely ([06](06_flows_that_paint.ipynb) derives it). All symbols: [notation and words](notation_and_glossary.md).
 #
 # For each set we fit the affine flow of 05, then train four coupling blocks behind it.
 #
@@ -153,7 +153,7 @@ print(f"density at 0 over density at ‖z‖ = √768: e^{768 / 2:.0f} = 10^{768
 #
 # The shell where the draws are is the **typical set**. Its radius is about √d, its thickness 0.7 in every dimension.
 #
-# ### Touch it: how far out does the mass move?
+# ### Touch it: from which dimension on is no draw of 1,000 near the mode?
 
 # %%
 draws = typical_widget.Lengths(seed=0)

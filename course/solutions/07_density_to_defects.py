@@ -20,7 +20,7 @@
 # **Notation.** z latent, d its dimension; f features, C channels, (h, w) positions; B images; μ mean, L lower
 # triangular
 # with $L L^\top$ = covariance. log_det has shape `(B,)`. All symbols:
-# [notation and words](../notebooks/notation_and_glossary.ipynb).
+# [notation and words](../notebooks/notation_and_glossary.md).
 
 # %%
 import tutorial_lib  # noqa: F401  first: it repairs a mismatched torchvision
