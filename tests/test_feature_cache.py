@@ -95,6 +95,17 @@ def test_maps_can_be_trained_on_and_images_keep_their_gradients(cache):
     assert torch.equal(*gradients) and gradients[0].abs().max() > 0
 
 
+def test_forward_and_backward_differentiation_agree_through_a_frozen_backbone(cache):
+    bare = backbones.load(taps=TAPS)
+    image, direction = pictures(1), pictures(1, seed=1)
+    for network in (bare, cache.of(bare), cache.of(bare)):
+        _, forward = torch.func.jvp(lambda x, n=network: n(x)[1].square().sum(), (image,), (direction,))
+        backward, = torch.func.vjp(lambda x, n=network: n(x)[1].square().sum(), image)[1](torch.tensor(1.0))
+        assert forward.abs() > 0
+        assert torch.allclose(forward, (backward * direction).sum(), rtol=1e-4)
+    assert cache.hits == cache.misses == 0  # nothing that is differentiated comes from the shelf
+
+
 def test_half_precision_takes_half_the_room_and_returns_the_same_maps_every_time(tmp_path):
     backbone = backbones.load(taps=TAPS)
     full, half = FeatureCache(tmp_path / "full", memory=0), FeatureCache(tmp_path / "half", memory=0, half=True)

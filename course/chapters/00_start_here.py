@@ -23,8 +23,8 @@ import math
 
 import torch
 
-from tutorial_lib import detectors, metrics, plots
-from tutorial_lib.checks import ch05, ch08
+from tutorial_lib import checks, detectors, metrics, plots
+from tutorial_lib.checks import ch05
 from tutorial_lib.cli import doctor
 from tutorial_lib.data import factory
 from tutorial_lib.plots import course_map, gallery
@@ -105,7 +105,8 @@ print(f"image AUROC {auroc:.2f}: the chance that a damaged washer scores higher 
 
 # %% [markdown]
 # **Touch it: where would you draw the line?** Move the slider. A line far to the left bins good parts. A line far to the
-# right lets damage through. Write down your line; chapter 01 (planned) will come back to it.
+# right lets damage through. Write down your line; [chapter 01](01_defect_detection.ipynb)
+# comes back to it.
 
 # %%
 threshold.widget(scores_good, scores_bad)
@@ -197,11 +198,14 @@ ch05.hint("nll")
 # %% [markdown]
 # Checks run your code in your own notebook, with your rights. Run only code that you trust, as always.
 #
-# What you have solved is kept in the file `progress.json` in the project's folder, without any name:
+# What you have solved is kept in the file `progress.json` in the project's folder, without any name.
+# ✓ is solved; `ch05.overview()` names them:
 
 # %%
-for chapter in (ch05, ch08):
-    chapter.overview()
+passed = checks.progress.passed()
+for number in ("01", "02", "03", "04", "05", "06", "07", "08"):
+    exercises = getattr(checks, f"ch{number}").chapter.exercises
+    print(number, " ".join("✓" if f"{number}/{name}" in passed else "○" for name in exercises))
 
 # %% [markdown]
 # ## 6 · Are you ready? Eight questions
@@ -218,15 +222,14 @@ for chapter in (ch05, ch08):
 # 7. `a` has shape (8, 3), `b` has shape (3,). What shape has `a - b`? <details><summary>Answer</summary>(8, 3). `b` is subtracted from every row.</details>
 # 8. What does `requires_grad=True` ask torch to do? <details><summary>Answer</summary>Record what is computed from this tensor, so that derivatives with respect to it can be had.</details>
 #
-# **Seven or eight right:** you are ready. The course's own chapters on Jacobian, determinant and change of variables (02 to
-# 04) are planned; until they are written, 05 recalls what it uses in a few lines. **Four to six:** you can follow 05
-# with a textbook on linear algebra beside you. **Fewer:** read an introduction to derivatives and to torch tensors first;
-# the course will still be here.
+# **Seven or eight right:** you are ready. **Four to six:** start at [02](02_jacobian.ipynb), which begins with slopes, and
+# take its examples by hand. **Fewer:** read an introduction to derivatives and to torch tensors first; the course will
+# still be here.
 
 # %% [markdown]
 # ## 7 · The map
 #
-# An arrow means *needs*. Blue boxes are here now; white boxes are planned and not yet written.
+# An arrow means *needs*. Blue boxes are here now; white boxes are planned.
 
 # %%
 present = course_map.present_chapters()
@@ -249,27 +252,17 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # | "I know flows" | 00, 01, second half of 07, 08 to 13 | 7 h |
 # | "I only want to look" | 00, the defect lab of 01, the typical set of 07, 14 | 1 h, no exercise |
 #
-# With the chapters that are here today, the walk is 00 → 05 → 08: about two hours, and two more with the exercises.
 # The times are estimates, not measurements.
 
 # %% [markdown]
-# The rest of this chapter is for looking up. You can go to [05](05_normalizing_flows.ipynb) now.
+# The rest of this chapter is for looking up. You can go to [01](01_defect_detection.ipynb) now.
 #
-# ## 8 · One notation
+# ## 8 · One notation, one word for each thing
 #
-# > **Notation box, the same in every chapter**
-# >
-# > | symbol | meaning |
-# > |---|---|
-# > | x | data: a point, a feature vector, an image |
-# > | z | latent: what the flow turns x into |
-# > | f | the flow, from x to z |
-# > | log_det | ln of the absolute determinant of ∂z/∂x, one number per sample, in nats (the unit of a natural logarithm) |
-# > | log p(x) = log p(z) + log_det | the one formula of the course |
-# > | (B, C, H, W) | batch, channels, height, width |
-#
+# x is data, z is what the flow turns it into, and **log p(x) = log p(z) + log_det** is the one formula of the course.
 # Two directions are used in the literature, and many sign errors come from mixing them. Here the flow always goes from
-# data to latent.
+# data to latent. All symbols, the table between the two directions, and the terms in English and Chinese stand on one
+# page: [notation and glossary](notation_and_glossary.md).
 
 # %% [markdown]
 # ## 9 · If you come from the survey article
@@ -292,48 +285,21 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # | 4.5 | 12 | "without pretraining" depends on the variant and on what is compared |
 
 # %% [markdown]
-# ## 10 · Words
-#
-# One rendering per term, the same in every chapter.
-#
-# | English | 中文 | English | 中文 |
-# |---|---|---|---|
-# | anomaly detection | 异常检测 | latent space | 隐空间 |
-# | anomaly map | 异常图 | likelihood | 似然 |
-# | area under the ROC curve (AUROC) | ROC 曲线下面积 | localisation | 缺陷定位 |
-# | backbone, feature extractor | 特征提取器 | log-likelihood | 对数似然 |
-# | base density | 基分布密度 | mask | 掩码 |
-# | batch normalisation | 批归一化 | maximum likelihood | 最大似然 |
-# | calibration | 校准 | mean, covariance | 均值、协方差 |
-# | change of variables | 变量变换 | negative log-likelihood (NLL) | 负对数似然 |
-# | Cholesky factor | Cholesky 因子 | normalizing flow | 标准化流 |
-# | clamp | 截断函数 | permutation | 置换 |
-# | convolution | 卷积 | pooling | 池化 |
-# | coupling layer | 耦合层 | position code | 位置编码 |
-# | defect | 缺陷 | prevalence | 缺陷率 |
-# | density | 概率密度 | receptive field | 感受野 |
-# | determinant | 行列式 | round trip | 往返重建 |
-# | eigenvalue | 特征值 | sample | 样本 |
-# | feature map | 特征图 | scale and shift (s, t) | 缩放与平移 |
-# | gradient map | 梯度图 | template matching | 模板匹配 |
-# | ground truth | 真实标注 | temperature | 温度 |
-# | inverse | 逆映射 | threshold | 阈值 |
-# | Jacobian matrix | 雅可比矩阵 | typical set | 典型集 |
-# | latent | 隐变量 | whitening | 白化 |
-
-# %% [markdown]
-# ## 11 · Tool cards
+# ## 10 · Tool cards
 #
 # A tool card is three to five cells in the middle of a chapter: what it is, the number that shows it, why you need it
 # there. Nothing has to be read in advance.
 #
 # | card | chapter | used in |
 # |---|---|---|
+# | ln turns products into sums; nats and bits | 03 | all |
+# | density depends on the coordinates | 04 | 07, 14 |
 # | covariance, Cholesky factor, whitening, PCA as a rotation | 05 | 07, 08, 11 |
 # | soft clamps: tanh, arctangent, sigmoid | 05 | 08 to 11 |
 # | Adam, learning rate, one bad seed | 05 | 08 to 12 |
-# | logarithms, nats and bits; density depends on the coordinates | 03, 04 (planned) | all |
-# | convolution and receptive field; frozen networks | 06, 07 (planned) | 07 to 12 |
+# | convolution and receptive field, counted | 06 | 07 to 12 |
+# | rotation and unit volume | 06 | 09, 12 |
+# | receptive field, measured; frozen networks; what a backbone offers | 07 | 08 to 12 |
 
 # %% [markdown]
 # ## What you can now say
@@ -357,5 +323,5 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # 1505.05770). The detector of this page follows PaDiM: Defard and others (2020, arXiv 2011.08785). DifferNet: Rudolph and
 # others (2021, arXiv 2008.12577).
 #
-# **Next.** [05 · Normalizing flows](05_normalizing_flows.ipynb) builds the map that runs both ways.
-# [08 · DifferNet](08_differnet.ipynb) sets a deep flow against the small one that you have just used.
+# **Next.** [01 · Defect detection](01_defect_detection.ipynb) asks how an answer is judged; [02](02_jacobian.ipynb) to
+# [05](05_normalizing_flows.ipynb) build the map that runs both ways.

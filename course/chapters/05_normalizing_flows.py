@@ -13,15 +13,15 @@
 # - train a flow by maximum likelihood, sample from it, and check that its density integrates to 1;
 # - name, from a number, which part of a broken flow is missing.
 #
-# *Prerequisites: what `requires_grad` does, and the three ideas below. Reading 45 minutes, running about 20 seconds. If
-# you come from the survey article: this is its section 2.4.*
+# *Prerequisites: chapters [02](02_jacobian.ipynb) to [04](04_change_of_variables.ipynb). Reading 45 minutes, running
+# about 20 seconds. If you come from the survey article: this is its section 2.4.*
 #
-# **Refresher** (chapters 02 to 04, which explain these at length, are planned and not written yet).
-# - *Jacobian* of x → z: the table of all derivatives. Row i, column j: how output i reacts to input j.
+# **In three lines, if you come straight here.**
+# - *Jacobian* of x → z: the table of all derivatives. Row i, column j: how output i reacts to input j (02).
 # - *Determinant:* its absolute value is the factor by which a small volume grows. For a triangular matrix it is the
-#   product of the diagonal.
+#   product of the diagonal (03).
 # - *Change of variables:* probability is kept. Where a small patch around x is stretched to twice its area, the same
-#   probability is spread twice as thin in z. So p(x) = p(z) · 2 there, and in logarithms the ln of the factor is *added*.
+#   probability is spread twice as thin in z. So p(x) = p(z) · 2 there, and in logarithms the ln of the factor is *added* (04).
 
 # %%
 import tutorial_lib  # noqa: F401  first: it makes a mismatched torchvision importable
@@ -51,7 +51,7 @@ plots.show(clouds({"a tilted cloud": tilted, "two moons": moons}, half=4.0),
 #
 # $$\log p(x) = \log p(z) + \text{log\_det},\quad \text{log\_det} = \ln\left|\det \frac{\partial z}{\partial x}\right|$$
 #
-# `log_det` has shape `(B,)`: one number per sample. It is positive where the flow stretches space on the way to z.
+# All symbols: [notation and words](notation_and_glossary.md). `log_det` has shape `(B,)`: one number per sample. It is positive where the flow stretches space on the way to z.
 # Logarithms are natural, and their unit is the *nat*: 1 nat is a factor e = 2.718. B is the number of samples, d the number of values in one of them (here d = 2).
 #
 # ## Act 1 · The smallest flow

@@ -12,8 +12,8 @@
 # - draw a gradient map from its formula, and say what it does not show;
 # - tell from one number that a flow has learned its training set by heart.
 #
-# *Prerequisites: chapter 05. That a frozen network gives feature maps and that AUROC is the share of pairs (good,
-# defective) in the right order is repeated where it is needed. Reading 50 minutes, running about one minute.
+# *Prerequisites: chapters [05](05_normalizing_flows.ipynb) and [07](07_density_to_defects.ipynb), second half; AUROC from
+# [01](01_defect_detection.ipynb). Reading 50 minutes, running about one minute.
 # If you come from the survey article: this is its section 4.1.*
 
 # %%
@@ -45,6 +45,7 @@ STORED = json.loads(Path("../benchmarks/results/08_differnet_views.json").read_t
 # **Notation.** x data, z latent; f: x → z. $\log p(x) = \log p(z) + \text{log\_det}$. Here x is a *feature vector* of D
 # numbers, not an image. B counts images, T views of one image, C channels of a feature map, α bounds the clamp c(s),
 # g is a gradient map. AUROC: 0.5 is guessing, 1 is perfect.
+# [Notation and words](notation_and_glossary.md).
 #
 # ## A hundred washers
 #
@@ -274,7 +275,8 @@ plots.show(results.learning_by_heart({name: curve for name, (curve, _) in runs.i
 
 # %% [markdown]
 # So it *does* learn sixteen photographs by heart, and a hundred as well. One number tells: the NLL of good parts kept
-# aside. The training NLL falls in every run and tells you nothing.
+# aside. The training NLL falls in every run and tells you nothing. (In the last run it is taken on the noisy vectors that
+# the flow is trained on, the other one on clean vectors; compare each curve with itself.)
 #
 # Why? N vectors in D > N dimensions leave directions in which they all agree. Stretching z there costs nothing on the
 # training set and raises log_det up to the clamps' limit, here 4 × 3 = 12 nats per entry. An unseen part does not agree

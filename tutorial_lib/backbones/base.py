@@ -4,8 +4,9 @@ A *tap* is a named place in the network whose map is handed out. Three numbers d
 image one step in the map is (stride), how many numbers each position holds (channels), and how wide a square of the
 image one of these numbers can see (receptive field).
 
-A frozen network is asked for gradients only when its images are: then it computes as usual. Otherwise it runs in
-inference mode, which keeps no records, and its maps leave as ordinary tensors that a model may be trained on.
+A frozen network is asked for derivatives only when its images are, backward or forward (``torch.func.jvp``): then it
+computes as usual. Otherwise it runs in inference mode, which keeps no records, and its maps leave as ordinary tensors
+that a model may be trained on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ def receptive_field(layers: Iterable[tuple[int, int]]) -> tuple[int, int]:
         field += (kernel - 1) * jump
         jump *= stride
     return field, jump
+
+
+def differentiated(images: Tensor) -> bool:
+    """Whether somebody follows what is computed from these images: autograd, or forward differentiation."""
+    return (torch.is_grad_enabled() and images.requires_grad) or unpack_dual(images).tangent is not None
 
 
 class Backbone(nn.Module):
@@ -110,7 +117,7 @@ class Backbone(nn.Module):
             RuntimeError: a map has other channels than its tap: the wrong layer is read.
         """
         self._check(images)
-        wanted = torch.is_grad_enabled() and images.requires_grad
+        wanted = differentiated(images)
         with torch.inference_mode(not wanted):
             found = self.maps((images - self.mean) / self.std, self.deepest)
         for name, tap in self.taps.items():

@@ -26,7 +26,7 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor, nn
 
-from .base import Backbone
+from .base import Backbone, differentiated
 
 GIGABYTE = 1 << 30
 ABANDONED_S = 3600.0  # an unfinished file of this age belongs to a process that was killed
@@ -156,7 +156,7 @@ class FeatureCache:
 
 
 class CachedBackbone(Backbone):
-    """A backbone whose maps come from ``cache`` where it has them. Gradients of images are always computed anew.
+    """A backbone whose maps come from ``cache`` where it has them. Derivatives by the images are always computed.
 
     Maps that were computed alone and in a batch may differ in their last digits; a stored map stays what it is.
     """
@@ -173,7 +173,7 @@ class CachedBackbone(Backbone):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """As ``Backbone.forward``; the maps leave on the device of ``images`` as ordinary tensors."""
-        if not len(images) or (torch.is_grad_enabled() and images.requires_grad):
+        if not len(images) or differentiated(images):
             return self.backbone(images)
         identity = self.identity()
         del identity["taps"]  # each tap is stored by itself, so that detectors with other taps share it
