@@ -36,6 +36,15 @@ def test_digits_are_recognised_by_their_nearest_neighbour():
     assert set(glyph_labels(300).tolist()) == set(range(10))
 
 
+def test_every_digit_has_its_own_place():
+    x, axis = glyph_images(600).double(), torch.arange(8.0, dtype=torch.float64)
+    ones = x[glyph_labels(600) == 1][:, 0]
+    mass = ones.sum((1, 2))
+    for side in (1, 2):                                      # centre of mass across and down, in pixels
+        centre = (ones.sum(side) * axis).sum(1) / mass
+        assert 0.1 < centre.std() < 0.6
+
+
 def test_the_carpet_is_the_same_everywhere():
     x = texture_images(1600, levels=256).double()
     means = x.mean(0).flatten()
