@@ -110,8 +110,8 @@ print(f"½ / ln 2 = {0.5 / math.log(2):.2f}")
 # there. If the set is stationary, its mean picture is the card. If it is not, the card is no special point: for digits
 # its z² is far above 1, because it is grey at the border, where digits hardly vary.
 #
-# Coupling blocks bend this account and do not overturn it: the table above has the same order in both parts. Now fade:
-# each picture loses contrast against the mean picture, step by step.
+# Coupling blocks bend this account and do not overturn it: in both parts of the table above, the mean picture lies below
+# the data. Now fade: each picture loses contrast against the mean picture, step by step.
 
 # %%
 contrasts = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -481,9 +481,9 @@ with torch.no_grad():
 print("the course's backbones after .train():", "training" if backbone.train().training else "still frozen")
 
 # %% [markdown]
-# In train mode the score of a part depends on its neighbours on the belt. Nothing crashes, and the AUROC on a shuffled
-# test set may even look fine. Worse: every pass in train mode also changes the stored statistics. The library's
-# backbones cannot be switched: their batch norms were multiplied into the convolutions.
+# In train mode the score of a part depends on its neighbours on the belt. Nothing crashes, and no message appears. Worse:
+# every pass in train mode also changes the stored statistics. The library's backbones cannot be switched: their batch
+# norms were multiplied into the convolutions.
 #
 # ## Break it · random weights
 #

@@ -17,7 +17,7 @@ from tutorial_lib.flows.grey_levels import bits_per_dim, dequantise
 
 SIDE, LEVELS = 8, 256
 D = SIDE * SIDE
-STEPS, BATCH, LEARNING_RATE, HIDDEN = 150, 128, 1e-3, 96
+STEPS, BATCH, LEARNING_RATE, HIDDEN = 130, 128, 1e-3, 96
 SOURCES: dict[str, Callable[[int, int], Tensor]] = {
     "carpet": lambda n, seed: texture_images(n, SIDE, LEVELS, seed, "carpet"),
     "metal": lambda n, seed: texture_images(n, SIDE, LEVELS, seed, "metal"),
