@@ -90,8 +90,8 @@ class _Picture:
         self.moving = [*self.images, *self.titles]
 
     def set(self, pair: Tensor, samples: Tensor, digit: int, temperature: float) -> None:
-        self.images[0].set_data(pair[0, 0])
-        self.images[1].set_data(pair[1, 0])
+        self.images[0].set_data(pair[0, 0].numpy())
+        self.images[1].set_data(pair[1, 0].numpy())
         self.images[2].set_data(painting.sheet(samples, COLUMNS))
         self.titles[1].set_text(f"towards the {digit}")
         self.titles[2].set_text(f"24 samples at temperature {temperature:.2f}")
