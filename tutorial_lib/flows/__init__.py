@@ -1,7 +1,7 @@
 """Invertible maths: one small contract (see ``base``), one idea per file. Nothing here knows a paper's detector."""
 
 from tutorial_lib.flows.actnorm import ActNorm
-from tutorial_lib.flows.all_in_one import SoftplusAffine, all_in_one
+from tutorial_lib.flows.all_in_one import all_in_one
 from tutorial_lib.flows.base import Chain, Flow, Transform, check_channels, per_sample, standard_normal_log_prob
 from tutorial_lib.flows.channel_scale import SoftplusScale
 from tutorial_lib.flows.clamps import (
@@ -24,7 +24,7 @@ from tutorial_lib.flows.training import maximum_likelihood
 from tutorial_lib.flows.triangular import Invertible1x1, Whitening
 
 __all__ = ["ActNorm", "AffineCoupling", "Atan0636Clamp", "Atan0636RawClamp", "AtanClamp", "Chain", "FactorOut", "Flow",
-           "Invertible1x1", "NoClamp", "Permutation", "Rotation", "SigmoidClamp", "SoftplusAffine", "Squeeze",
+           "Invertible1x1", "NoClamp", "Permutation", "Rotation", "SigmoidClamp", "SoftplusScale", "Squeeze",
            "TanhClamp", "Transform", "TwoSidedCoupling", "Undo", "Whitening", "all_in_one", "bits_per_dim",
            "check_channels", "conv", "dense", "dequantise", "glow_step", "maximum_likelihood", "per_sample",
            "position_code", "quantise", "standard_normal_log_prob"]
