@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tutorial_lib.checks.ch03.permutations import sign
+from tutorial_lib.plots.determinant import before_and_after
 
 
 def test_a_determinant_of_zero_sends_a_line_to_one_point():
@@ -21,8 +22,8 @@ def test_a_determinant_of_zero_sends_a_line_to_one_point():
 
 
 MAPS = {  # (map, its pair of points with one image, region, area of the region, area of the image, share of det > 0)
-    "squares": (lambda v: torch.stack([v[0] ** 2 - v[1] ** 2, 2 * v[0] * v[1]]), (-1.0, -1.0), "disc", math.pi,
-                math.pi, 1.0),
+    "squares": (lambda v: torch.stack([v[0] ** 2 - v[1] ** 2, 2 * v[0] * v[1]]), (-1.0, -1.0), "ring",
+                3 / 4 * math.pi, 15 / 16 * math.pi, 1.0),
     "fold": (lambda v: torch.stack([v[0] ** 2, v[1]]), (-1.0, 1.0), "square", 4.0, 2.0, 0.5)}
 
 
@@ -30,7 +31,7 @@ MAPS = {  # (map, its pair of points with one image, region, area of the region,
 def test_a_map_that_covers_its_image_twice_has_twice_the_integral_of_its_determinant(name):
     f, mirror, region, size, image, positive = MAPS[name]
     x = 2 * torch.rand(20_000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 1
-    x = x[x.norm(dim=1) < 1] if region == "disc" else x
+    x = x[(x.norm(dim=1) > 0.5) & (x.norm(dim=1) < 1)] if region == "ring" else x
     det = torch.linalg.det(torch.vmap(torch.func.jacrev(f))(x))
     total, error = size * det.abs().mean(), size * det.abs().std() / len(x) ** 0.5
     assert abs(float(total) - 2 * image) < 3 * float(error)
@@ -72,6 +73,26 @@ def test_what_fits_into_float32():
 
 
 def test_where_the_costs_cross():
-    assert [math.factorial(n) > n**3 for n in (2, 3, 4, 5, 6, 7)] == [False] * 4 + [True] * 2
-    assert math.factorial(12) < 1e9 < math.factorial(13)
+    assert [n * math.factorial(n) > n**3 for n in (1, 2, 3, 4, 5, 6)] == [False] * 3 + [True] * 3
+    assert 11 * math.factorial(11) < 1e9 < 12 * math.factorial(12)
     assert 76 < math.factorial(20) / 1e9 / (3600 * 24 * 365.25) < 78
+
+
+def test_a_ring_of_the_pair_stands_where_both_points_land():
+    panels = []
+    for name, (f, mirror, *_) in MAPS.items():
+        pair = torch.tensor([[0.6, 0.3], [0.6, 0.3]]) * torch.tensor([[1.0, 1.0], list(mirror)])
+        panels.append((name, pair, torch.vmap(f)(pair), pair, torch.vmap(f)(pair)))
+    for ax, (*_, rings) in zip(before_and_after(panels).axes[1::2], panels, strict=True):
+        drawn = torch.tensor(ax.lines[0].get_xydata(), dtype=rings.dtype)
+        assert torch.allclose(drawn, rings) and torch.equal(drawn[0], drawn[1])
+
+
+def test_a_coupling_layer_is_undone_with_its_network_run_forward():
+    draw = torch.Generator().manual_seed(2)
+    x1, x2, weights = (torch.randn(3, 3, generator=draw, dtype=torch.float64) for _ in range(3))
+    st = lambda v: ((v @ weights).tanh(), (v @ weights).relu())
+    s, t = st(x1)
+    z1, z2 = x1, x2 * s.exp() + t
+    s, t = st(z1)
+    assert torch.allclose((z2 - t) * (-s).exp(), x2, atol=1e-12)

@@ -10,7 +10,7 @@
 # - read area, mirror image and flatness off a determinant, and say what it does not tell;
 # - compute it in three ways, and say which one a flow can afford;
 # - use ln|det| where the determinant itself is 0 or infinite in float32;
-# - explain why half of a coupling layer's Jacobian never has to be computed;
+# - explain why a whole block of a coupling layer's Jacobian never has to be computed;
 # - say what det J ≠ 0 proves about a curved map, and what it does not.
 #
 # *Prerequisites: matrix times vector; what a Jacobian is ([02](02_jacobian.ipynb)). Reading 35 minutes, running about
@@ -57,20 +57,20 @@ plots.show(fig, "Four matrices and what they make of the unit square (dashed), w
 # 2.25 for the stretch, which is 1.5 · 1.5. Its **sign** is the orientation: the F in the orange panel is a mirror
 # image, and no turning makes it readable. **Zero** means that the square has become a line: an area is lost.
 #
-# **Predict.** The shear leaves side a where it is, and pushes the end of side b by 1.5 to the right. Its area?
+# **Predict.** Another shear leaves side a where it is, and pushes the end of side b by 3 to the right. Its area?
 #
-# <details><summary>(a) 2.5, because the sides got longer.</summary>Side b got longer, and the figure leans. Length is
+# <details><summary>(a) 4, because the sides got longer.</summary>Side b got longer, and the figure leans. Length is
 # not area.</details>
 # <details><summary>(b) 1.</summary>Yes. Base 1, height 1: a stack of cards pushed sideways keeps its volume.</details>
-# <details><summary>(c) Less than 1, because it is squeezed.</summary>It is squeezed along one diagonal and stretched
-# along the other, by reciprocal factors.</details>
+# <details><summary>(c) Less than 1, because it is squeezed.</summary>It is squeezed along one direction, and
+# stretched along another by the reciprocal factor. The product is 1.</details>
 #
 # Do not trust the formula yet. Measure: put a box around the image, throw 5,000 dots into it, count those inside. With
 # a share p inside, the area is box · p, and chance puts it off by about one *standard error*, box · √(p (1 − p) / n).
 
 # %%
-states = {"shear": (1.0, 0.0, 1.5, 1.0), "turn and stretch": (2.0, 0.5, -0.5, 1.5), "mirror": (-1.0, 0.5, 0.5, 1.0),
-          "thin": (3.0, 2.0, 1.5, 1.5), "small": (0.5, 0.1, -0.25, 0.5)}
+states = {"shear by 3": (1.0, 0.0, 3.0, 1.0), "turn and stretch": (2.0, 0.5, -0.5, 1.5),
+          "mirror": (-1.0, 0.5, 0.5, 1.0), "thin": (3.0, 2.0, 1.5, 1.5), "small": (0.5, 0.1, -0.25, 0.5)}
 for name, state in states.items():
     m = parallelogram.measure(state)                        # 5,000 dots from a named seed
     off = abs(m["counted"] - m["area"]) / m["error"]
@@ -91,15 +91,16 @@ for name, state in states.items():
 
 # %%
 display(parallelogram.parallelogram())
-pairs = {"a square": (1.0, 0.0, 0.0, 1.0), "thin": (3.0, 2.0, 1.0, 1.0), "length 20": (20.0, 0.0, 5.0, 0.05),
-         "mirrored": (0.0, 1.0, 1.0, 0.0)}
+pairs = {"a square": (1.0, 0.0, 0.0, 1.0), "thin": (3.0, 2.0, 1.0, 1.0),
+         "length 20, height 0.05": (20.0, 0.0, 5.0, 0.05), "mirrored": (0.0, 1.0, 1.0, 0.0)}
 fig, said = parallelogram.strip(pairs)
 plots.show(fig, "Four pairs with area 1, each on its own scale; dots outside are grey. " + said)
 
 # %% [markdown]
-# The first three have the same determinant, 1. One moves no point at all. One makes some vectors more than 20 times as
-# long and others about 20 times as short. The longest and the shortest stretch are called *singular values*; in the
-# plane their product is |det|. **The determinant tells their product and nothing about each of them.**
+# The first three have the same determinant, 1. (The third is 20 long and 0.05 high, so it looks like a line.) One
+# moves no point at all. One makes some vectors more than 20 times as long and others about 20 times as short. The
+# longest and the shortest stretch are called *singular values*; in the plane their product is |det|. **The
+# determinant tells their product and nothing about each of them.**
 #
 # ### Break it: det = 0
 #
@@ -135,7 +136,7 @@ except torch.linalg.LinAlgError:
 #
 # ## Act 2 · The sum with n! terms
 #
-# For n × n the article writes the determinant as a sum over *permutations*. A permutation p takes one entry from every
+# For n × n the determinant is often defined as a sum over *permutations*. A permutation p takes one entry from every
 # row, M[i, p(i)], and from no column twice:
 #
 # $$\det M = \sum_p (-1)^{\tau(p)} \prod_i M_{i,\,p(i)}$$
@@ -154,7 +155,7 @@ for p in permutations(range(3)):
 print(f"library: {torch.linalg.det(M):.1f}")
 
 # %% [markdown]
-# The article says that τ "denotes the sign". **τ is a count; the sign is (−1)^τ.** In the last line τ is 3, and the
+# You may read that τ "denotes the sign". **τ is a count; the sign is (−1)^τ.** In the last line τ is 3, and the
 # sign is −1. With two rows the sum is M₁₁ M₂₂ − M₁₂ M₂₁, the formula of the notation box.
 #
 # **A tempting mistake: "count the elements that moved."** One exchange moves two elements and flips the sign. So the
@@ -198,25 +199,24 @@ print(f"det P {torch.linalg.det(P):+.0f} · product of U's diagonal {U.diagonal(
 
 # %%
 budget = 1e9
-curves = {"sum over permutations: n!": {n: float(math.factorial(n)) for n in range(1, 16)},
+curves = {"sum over permutations: n · n!": {n: float(n * math.factorial(n)) for n in range(1, 15)},
           "elimination (LU): n³": {2**k: float(2**k) ** 3 for k in range(15)},
           "triangular: n": {4**k: float(4**k) for k in range(18)}}
-meet = next(n for n in range(2, 20) if math.factorial(n) > n**3)
-ends = [max(n for n in range(1, 20) if math.factorial(n) <= budget), round(budget ** (1 / 3)), int(budget)]
-print(f"n! is larger than n³ from n = {meet} on: {math.factorial(meet)} > {meet**3}; at {meet - 1}: "
-      f"{math.factorial(meet - 1)} < {(meet - 1)**3}")
-print(f"n! is larger than n from n = {next(n for n in range(2, 20) if math.factorial(n) > n)} on")
+meet = max(n for n in range(1, 20) if n * math.factorial(n) <= n**3) + 1
+ends = [max(n for n in range(1, 20) if n * math.factorial(n) <= budget), round(budget ** (1 / 3)), int(budget)]
+print(f"n! terms of n factors: n · n! passes n³ at n = {meet}, {meet * math.factorial(meet)} > {meet**3}; at "
+      f"{meet - 1} it is {(meet - 1) * math.factorial(meet - 1)} < {(meet - 1)**3}")
 print(f"largest n with at most {budget:.0e} operations: {ends[0]}, {ends[1]}, {ends[2]:.0e}")
-marks = [(meet, math.factorial(meet), f"n! > n³ from n = {meet}"),
-         (ends[0], math.factorial(ends[0]), f"n = {ends[0]}"),
+marks = [(meet, meet * math.factorial(meet), f"n · n! > n³ from n = {meet}"),
+         (ends[0], ends[0] * math.factorial(ends[0]), f"n = {ends[0]}"),
          (ends[1], budget, f"n = {ends[1]}"), (ends[2], budget, "n = 10⁹")]
-plots.show(pictures.costs(curves, budget, marks), "Operations for three ways to one number. All three begin at 1; n! "
-           f"passes n³ at n = {meet}. Within 10⁹ operations (dotted) the sum gets to n = {ends[0]}, elimination to "
+plots.show(pictures.costs(curves, budget, marks), "Operations for three ways to one number, up to constant factors. "
+           f"The sum passes n³ at n = {meet}. Within 10⁹ operations (dotted) it gets to n = {ends[0]}, elimination to "
            f"{ends[1]}, a triangular matrix to 10⁹.")
 
 
 # %% [markdown]
-# Up to n = 5 the sum even has fewer terms than n³. At 6 it is behind, and at 13 it is over the budget. Does your
+# For 2 × 2 and 3 × 3 the sum is the cheaper way. At 4 it is behind, and at 12 it is over the budget. Does your
 # machine agree? The next cell lets each way run on larger and larger matrices until one run takes more than a tenth
 # of a second. (Its seconds differ from machine to machine.)
 
@@ -351,8 +351,16 @@ for corner in (0.0, 0.1):
 #
 # $$z_1 = x_1, \qquad z_2 = x_2\, e^{s(x_1)} + t(x_1)$$
 #
+# x₁ and x₂ are vectors here, the two halves of x. The network returns one s and one t for every entry of x₂, and the
+# formula works entry by entry. The way back:
+#
+# $$x_1 = z_1, \qquad x_2 = (z_2 - t(z_1))\, e^{-s(z_1)}$$
+#
+# Because z₁ is x₁, it asks for the same s and t. The network itself is only run forward.
+#
 # z₁ does not notice x₂: there is the zero block. A is the identity. D is diagonal, with eˢ on it. And B, the
-# derivative of a whole network, is what we never compute. This is a **coupling layer** (NICE 2014, RealNVP 2016).
+# derivative of a whole network, is what we never compute. This is a **coupling layer**: NICE (2014) shifts only,
+# RealNVP (2016) also stretches.
 
 # %%
 class Coupling(nn.Module):
@@ -391,14 +399,18 @@ def jacobian(layers, x):
 wide, x = Coupling(768, seed=0), torch.randn(1, 768, generator=draw).double()
 J = jacobian([wide], x)                                                              # (768, 768)
 print(f"ln|det J| by elimination on {J.shape[0]} × {J.shape[1]}: {log_det(J):+.6f}")
-print(f"sum of the {768 // 2} values of s:             {wide(x)[1].item():+.6f}")
+z, total = wide(x)                                                                   # (1, 768), (1,)
+print(f"sum of the {768 // 2} values of s:             {total.item():+.6f}")
+s, t = wide.st(z[:, :384]).chunk(2, dim=1)                                           # (1, 384) each
+back = torch.cat([z[:, :384], (z[:, 384:] - t) * (-s).exp()], dim=1)                 # (1, 768)
+print("the way back returns x, to 1e-12:", torch.allclose(back, x, atol=1e-12))
 print(f"upper right block all zero: {bool((J[:384, 384:] == 0).all())}   entries of B: {J[384:, :384].numel()}")
 print(f"operations: about {768**3:.0e} against {768 // 2}")
 
 # %% [markdown]
 # Six digits agree. On one side a Jacobian of 768 × 768 entries, taken apart by elimination. On the other side a sum of
-# 384 numbers that the layer has computed anyway. And s and t may be any network: deep, wide, with kinks. Nobody will
-# ask for its derivative by x₁, and nobody will invert it.
+# 384 numbers that the layer has computed anyway. And s and t may be any network: deep, wide, with kinks. log_det never
+# asks for their Jacobian, and the way back runs them forward: nobody has to invert them.
 #
 # The price: half of the values pass unchanged. A second layer with the halves *swapped* changes them, and so on.
 # After three layers the zeros are gone. Is the advantage gone too?
@@ -430,11 +442,12 @@ plots.show(pictures.jacobians(parts, limit=2.0), "Jacobians of three coupling la
 # ## Act 5 · Curved maps: what det J ≠ 0 proves
 #
 # For a matrix, det ≠ 0 and "can be undone" are the same thing. For a curved map, J changes from point to point, and
-# the article's sentence needs a word more. det J ≠ 0 at a point says: **near this point** the map can be undone (the
-# inverse function theorem). It does not say that two distant points have two images.
+# the sentence "det J ≠ 0 means invertible" needs a word more. If the derivatives are continuous, det J ≠ 0 at a point
+# says: **near this point** the map can be undone (the inverse function theorem). It does not say that two distant
+# points have two images.
 #
-# **Predict.** (x₁, x₂) ↦ (x₁² − x₂², 2 x₁ x₂) has det J = 4 (x₁² + x₂²), positive everywhere but at 0. Cut a disc
-# around 0 out of the plane. Can the map be undone on the rest?
+# **Predict.** (x₁, x₂) ↦ (x₁² − x₂², 2 x₁ x₂) has det J = 4 (x₁² + x₂²), positive everywhere but at 0. Take the
+# ring between the circles of radius ½ and 1, which leaves 0 out. Can the map be undone on it?
 #
 # <details><summary>(a) Yes: det J > 0 at every point of it.</summary>Near every point, yes. But squares forget the
 # sign: look at p and −p.</details>
@@ -446,7 +459,8 @@ plots.show(pictures.jacobians(parts, limit=2.0), "Jacobians of three coupling la
 #
 # Beside it stands the simplest map that folds the plane: (x₁, x₂) ↦ (x₁², x₂), with det J = 2 x₁. If J multiplies each
 # small area by |det J|, then the mean of |det J|, times the area of the region, is the area of the image. Is it?
-# (The image of the disc is the disc itself, area π. The fold takes the square of area 4 to half of it, area 2.)
+# (A radius r becomes r², so the image of the ring lies between ¼ and 1 and has the area 15/16 π. The fold takes the
+# square of area 4 to half of it, area 2.)
 
 # %%
 def squares(x):                                                            # (N, 2) -> (N, 2)
@@ -458,8 +472,8 @@ def fold(x):
 
 
 x = 2 * torch.rand(20_000, 2, generator=draw) - 1                          # (20000, 2), even over a square of area 4
-disc = x[x.norm(dim=1) < 1]                                                # even over a disc of area π
-cases = (("squares", squares, disc, math.pi, math.pi), ("fold", fold, x, 4.0, 2.0))
+ring = x[(x.norm(dim=1) < 1) & (x.norm(dim=1) > 0.5)]                      # even over a ring of area ¾ π
+cases = (("squares", squares, ring, 3 / 4 * math.pi, 15 / 16 * math.pi), ("fold", fold, x, 4.0, 2.0))
 pair = torch.tensor([[0.6, 0.3], [-0.6, -0.3]]), torch.tensor([[0.6, 0.3], [-0.6, 0.3]])
 for (name, f, points, region, image), two_points in zip(cases, pair, strict=True):
     det = torch.linalg.det(torch.vmap(torch.func.jacrev(lambda v, f=f: f(v[None])[0]))(points))    # (N,)
@@ -467,7 +481,8 @@ for (name, f, points, region, image), two_points in zip(cases, pair, strict=True
     print(f"{name:8s} share with det > 0: {(det > 0).double().mean():.2f}   the pair's images agree: "
           f"{torch.equal(*f(two_points))}   ∫|det J| = {total:.2f} ± {error:.2f}   area of the image {image:.2f}   "
           f"ratio {total / image:.2f}")
-panels = [(name, points[:3000], f(points[:3000]), two) for (name, f, points, *_), two in zip(cases, pair, strict=True)]
+panels = [(name, points[:3000], f(points[:3000]), two, f(two))
+          for (name, f, points, *_), two in zip(cases, pair, strict=True)]
 plots.show(pictures.before_and_after(panels), "Points before and after two maps; blue where x₁ > 0, orange elsewhere. "
            "Each colour alone covers the whole image: it is covered twice. Rings: two points with one image.")
 
@@ -477,7 +492,7 @@ plots.show(pictures.before_and_after(panels), "Points before and after two maps;
 #
 # The two maps differ in how they betray themselves. The fold turns orientation round: det J is negative on the orange
 # side, and on the crease, x₁ = 0, it is 0. Whoever watches the sign is warned. In "squares" det J is positive for
-# every point of the sample, the map turns around 0 twice, and no local number gives it away.
+# every point of the ring, the map goes around 0 twice, and no local number gives it away.
 #
 # The other direction fails as well: **a map may have det J = 0 at a point and still be undone.** x ↦ x³ has slope 0
 # at 0.
@@ -501,29 +516,31 @@ print("how far back moves, per unit of z, near 0:", [f"{v:.0e}" for v in (near *
 #
 # You have met two: "the sign counts moved elements" and "det J ≠ 0 everywhere means invertible". Here is the third:
 # **"a small determinant means nearly singular."** Compare a tenth of the identity in 10 dimensions with a matrix of
-# determinant 1. Disturb z by one part in a million, and come back.
+# determinant 1. Disturb z by a millionth of its length, and come back.
 
 # %%
 tenth, skewed = 0.1 * torch.eye(10).double(), torch.diag(torch.tensor([1e6, 1e-6])).double()
 for name, m in {"0.1 · identity, 10 × 10": tenth, "diag(10⁶, 10⁻⁶)": skewed}.items():
     x = torch.ones(len(m)).double()
-    off = (torch.linalg.solve(m, m @ x + 1e-6) - x).abs().max()            # 1e-6 added to every value of z
+    z = m @ x
+    step = 1e-6 * z.norm() / len(z) ** 0.5                                 # the same for every value of z
+    off = (torch.linalg.solve(m, z + step) - x).norm() / x.norm()
     print(f"{name:24s} det {torch.linalg.det(m):.0e}   longest / shortest stretch {torch.linalg.cond(m):.0e}   "
-          f"way back off by {off:.0e}")
+          f"way back off by {off:.0e} of its length")
 
 # %% [markdown]
-# The determinant of 10⁻¹⁰ belongs to the harmless one. What hurts the way back is the ratio of the longest to the
-# shortest stretch, the *condition number*. The determinant is a volume, and 0.1 per direction is a small volume in ten
-# dimensions and no problem at all.
+# The determinant of 10⁻¹⁰ belongs to the harmless one. What magnifies a relative error on the way back, at worst, is
+# the ratio of the longest to the shortest stretch, the *condition number*. The determinant is a volume, and 0.1 per
+# direction is a small volume in ten dimensions and no problem at all.
 #
 # **Where articles are loose, and what holds.**
 #
 # | You may read | What holds |
 # |---|---|
 # | "τ denotes the sign" | τ counts inversions, the sign is (−1)^τ |
-# | "det J ≠ 0 means invertible" | for a matrix yes; for a curved map near the point only |
+# | "det J ≠ 0 means invertible" | for a matrix yes; for a smooth curved map near the point only |
 # | "invertible means det J ≠ 0" | x³ is undone everywhere and has slope 0 at 0; *its inverse* has no slope there |
-# | "the determinant underflows, so the map is singular" | the number underflows; 0.9⁷⁶⁸ does not even that |
+# | "the determinant underflows, so the map is singular" | the number underflows; 0.9⁷⁶⁸ does not even do that |
 # | "a determinant costs n³" | for a matrix without structure; n for a triangular one |
 
 # %% [markdown]
@@ -535,8 +552,8 @@ for name, m in {"0.1 · identity, 10 × 10": tenth, "diag(10⁶, 10⁻⁶)": ske
 # above did not change.</details>
 # <details><summary>(b) Each product that uses B also takes an entry of the zero block.</summary>Right. That is the
 # whole proof.</details>
-# <details><summary>(c) B does not depend on x₂.</summary>It depends on both halves, in general. It still does not
-# enter.</details>
+# <details><summary>(c) B stands below the diagonal, and nothing below a diagonal matters.</summary>Inside A and D the
+# entries below the diagonal do matter. What excludes B is the zero block.</details>
 #
 # **2.** A 10 × 10 matrix has the determinant 10⁻¹⁰. What follows?
 #
@@ -575,15 +592,15 @@ for name, m in {"0.1 · identity, 10 × 10": tenth, "diag(10⁶, 10⁻⁶)": ske
 # - |det J| is the factor by which volumes grow, its sign says whether the image is mirrored, and 0 means that a whole
 #   line is lost.
 # - It is a product of stretches and says nothing about each of them: neither length nor condition.
-# - The sum over permutations has n! terms, elimination takes n³ operations, a triangular matrix n.
+# - The sum over permutations has n! terms of n factors, elimination takes n³ operations, a triangular matrix n.
 # - ln|det| is what a computer can hold. Along a chain of maps it adds.
 # - With a zero block in the upper right, the lower left never enters. Therefore a coupling layer's log_det is a sum,
-# and   its networks may be anything. For curved maps, det J ≠ 0 is a local statement.
+#   and its networks may be anything. For curved maps, det J ≠ 0 is a local statement.
 #
 # | formula card | |
 # |---|---|
 # | plane | det J = a₁ b₂ − a₂ b₁ |
-# | sum | det M = Σ_p (−1)^τ(p) Π_i M[i, p(i)] |
+# | sum | det M = Σ_p (−1)^τ(p) Π_i M[i, p(i)]: n! terms of n factors |
 # | triangular | ln\|det\| = Σ ln\|Lᵢᵢ\| |
 # | block-triangular | ln\|det\| = ln\|det A\| + ln\|det D\| |
 # | chain | ln\|det(B A)\| = ln\|det B\| + ln\|det A\| |
@@ -594,6 +611,7 @@ for name, m in {"0.1 · identity, 10 × 10": tenth, "diag(10⁶, 10⁻⁶)": ske
 # answer.
 #
 # **Sources.** Coupling layers and their triangular Jacobian: NICE (2014, arXiv 1410.8516), RealNVP (2016, arXiv
-# 1605.08803). Surveys: arXiv 1912.02762 and 1908.09257 (2019). Elimination in ⅔ n³ operations and condition numbers:
-# Golub and Van Loan, *Matrix Computations* (4th edition, 2013). Inverse function theorem: Rudin, *Principles of
-# Mathematical Analysis* (3rd edition, 1976), theorem 9.24.
+# 1605.08803). Surveys: arXiv 1912.02762 and 1908.09257 (2019); the survey article named at the top is another one, see
+# [00](00_start_here.ipynb). Elimination in ⅔ n³ operations and condition numbers: Golub and Van Loan, *Matrix
+# Computations* (4th edition, 2013). Inverse function theorem: Rudin, *Principles of Mathematical Analysis* (3rd
+# edition, 1976), theorem 9.24.

@@ -73,18 +73,19 @@ def jacobians(panels: dict[str, Tensor], limit: float = 5.0) -> Figure:
     return fig
 
 
-def before_and_after(panels: Sequence[tuple[str, Tensor, Tensor, Tensor]]) -> Figure:
-    """Points before and after a map: ``(title, x (N, 2), z (N, 2), pair (2, 2))``; blue where x1 > 0, orange elsewhere.
+def before_and_after(panels: Sequence[tuple[str, Tensor, Tensor, Tensor, Tensor]]) -> Figure:
+    """Points before and after a map, ``(title, x (N, 2), z (N, 2), pair (2, 2), images of the pair (2, 2))``.
 
-    ``pair``: two points that share an image, drawn as rings.
+    Blue where x1 > 0, orange elsewhere. The pair and its images are drawn as rings.
     """
     fig, axes = plt.subplots(1, 2 * len(panels), figsize=(9.6, 3.0))
-    for k, (title, x, z, pair) in enumerate(panels):
+    for k, (title, x, z, pair, meeting) in enumerate(panels):
         left, right = axes[2 * k], axes[2 * k + 1]
         hue = np.where(x[:, 0].numpy() > 0, style.BLUE, style.ORANGE)
-        for ax, points, name, axis in ((left, x, f"{title}: before", "x"), (right, z, "after", "z")):
+        for ax, points, rings, name, axis in ((left, x, pair, f"{title}: before", "x"),
+                                              (right, z, meeting, "after", "z")):
             ax.scatter(*points.T, c=hue, s=3, linewidths=0)
             ax.set(aspect="equal", xlabel=f"{axis}₁", ylabel=f"{axis}₂", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1))
             ax.set_title(name, fontsize=10.5)
-        left.plot(*pair.T, "o", ms=9, mfc="none", mec=style.BLACK, mew=2)
+            ax.plot(*rings.T, "o", ms=9, mfc="none", mec=style.BLACK, mew=2)
     return fig
