@@ -28,6 +28,11 @@ def fd_half_steps(f, x, h):
     return torch.stack([(f(x + 0.5 * e) - f(x - 0.5 * e)) / h for e in h * torch.eye(len(x)).to(x)]).T
 
 
+def fd_by_vmap(f, x, h):
+    steps = h * torch.eye(len(x)).to(x)
+    return torch.func.vmap(lambda e: (f(x + e) - f(x - e)) / (2 * h))(steps).T
+
+
 def jacobian_rows(f, x):
     x = x.clone().requires_grad_()
     z = f(x)
@@ -101,11 +106,9 @@ def input_gradient(score, image):
     return gradient
 
 
-def gradient_by_backward(score, image):
-    copy = image.detach().clone()
-    copy.requires_grad = True
-    score(copy).backward()
-    return copy.grad
+def gradient_by_vjp(score, image):
+    value, pull = vjp(score, image.clone())
+    return pull(torch.ones_like(value))[0]
 
 
 def gradient_by_func(score, image):
@@ -133,12 +136,13 @@ def null_by_projection(J):
 
 RIGHT = [
     ("jacobian_fd", jacobian_fd), ("jacobian_fd", fd_by_eye), ("jacobian_fd", fd_half_steps),
+    ("jacobian_fd", fd_by_vmap),
     ("jacobian_rows", jacobian_rows), ("jacobian_rows", rows_by_backward), ("jacobian_rows", rows_by_vjp),
     ("jvp_without_matrix", jvp_without_matrix), ("jvp_without_matrix", jvp_by_two_vjps),
     ("jvp_without_matrix", jvp_by_dual),
     ("jacobian_of_chain", jacobian_of_chain), ("jacobian_of_chain", chain_from_the_left),
     ("jacobian_of_chain", chain_by_recursion),
-    ("input_gradient", input_gradient), ("input_gradient", gradient_by_backward), ("input_gradient", gradient_by_func),
+    ("input_gradient", input_gradient), ("input_gradient", gradient_by_vjp), ("input_gradient", gradient_by_func),
     ("null_direction", null_direction),
     ("null_direction", null_by_eigh), ("null_direction", null_by_qr), ("null_direction", null_by_projection),
 ]
@@ -278,6 +282,12 @@ def _freezes(score, image):
     return input_gradient(score, image)
 
 
+def _fills_the_weights(score, image):
+    copy = image.clone().requires_grad_()
+    score(copy).backward()
+    return copy.grad
+
+
 def _by_rows(f, x, v):
     x = x.clone().requires_grad_()
     z = f(x)
@@ -318,7 +328,7 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
      lambda f, x: torch.stack([(f(x + e) - f(x)) / 1e-8 for e in 1e-8 * torch.eye(len(x)).to(x)], 1)),
     ("jvp_without_matrix", "vjp", "mixes rows", lambda f, x, v: vjp(f, x)[1](v)[0]),
     ("jvp_without_matrix", "value", "(value, derivative)", lambda f, x, v: jvp(f, (x,), (v,))[0]),
-    ("jvp_without_matrix", "both", "must be a torch tensor", lambda f, x, v: jvp(f, (x,), (v,))),
+    ("jvp_without_matrix", "both", "jvp: value, derivative", lambda f, x, v: jvp(f, (x,), (v,))),
     ("jvp_without_matrix", "whole step", "a whole step", lambda f, x, v: f(x + v) - f(x)),
     ("jvp_without_matrix", "unit v", "length 1", lambda f, x, v: jvp(f, (x,), (v / v.norm(),))[1]),
     ("jvp_without_matrix", "f(v)", "is the linear map", lambda f, x, v: f(v)),
@@ -339,11 +349,16 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("jacobian_of_chain", "last only", "last map only", lambda fs, x: jacrev(fs[-1])(_through(fs[:-1], x))),
     ("jacobian_of_chain", "first only", "first map only", lambda fs, x: jacrev(fs[0])(x)),
     ("jacobian_of_chain", "transposed", "result is transposed", lambda fs, x: jacobian_of_chain(fs, x).T),
+    ("jacobian_of_chain", "jacrev of the whole", "on single maps only",
+     lambda fs, x: jacrev(lambda v: _through(fs, v))(x)),
     ("jacobian_of_chain", "list emptied", "changed in place", _consumed),
     ("input_gradient", "of the weights", "gradient of the weights", _of_weights),
     ("input_gradient", "marks the image", "changes the caller's tensor", _marks_the_image),
     ("input_gradient", "changes the image", "an argument was changed", _changes_the_image),
     ("input_gradient", "freezes the network", "switched off and not on", _freezes),
+    ("input_gradient", "backward", "the weights carry a .grad now", _fills_the_weights),
+    ("input_gradient", "a tuple", "autograd.grad: one per input",
+     lambda s, x: torch.autograd.grad(s(c := x.clone().requires_grad_()), c)),
     ("input_gradient", "absolute value", "has signs", lambda s, x: input_gradient(s, x).abs()),
     ("input_gradient", "sign", "the score falls", lambda s, x: -input_gradient(s, x)),
     ("input_gradient", "times image", "share of the score", lambda s, x: x * input_gradient(s, x)),

@@ -69,10 +69,10 @@ BAD = [  # (what the learner wrote, kind of finding, words of its sentence)
     (lambda x: ..., "blank", "it returned Ellipsis"),
     (lambda: 1, "arguments", "called with 1 arguments"),
     (lambda x, y: x, "arguments", "keep the signature"),
-    (lambda x: 3.0, "type", "is a float"),
+    (lambda x: 3.0, "type", "found a float"),
     (lambda x: np.zeros(3, np.float32), "type", "a NumPy array"),
-    (lambda x: "three", "type", "is a str"),
-    (lambda x: [1, 2, 3], "type", "is a list"),
+    (lambda x: "three", "type", "found a str"),
+    (lambda x: [1, 2, 3], "type", "found a list"),
     (lambda x: torch.zeros(4), "shape", "found (4,), expected (B,) = (3,)"),
     (lambda x: x, "shape", "the last axis was not reduced"),
     (lambda x: 2 * x.sum(1).double(), "dtype", "torch.float64"),
@@ -152,7 +152,7 @@ def test_the_callers_random_state_and_tensors_stay_as_they_were():
 
 def test_hints_come_one_at_a_time_and_never_hold_the_answer(capsys):
     chapter = _chapter()
-    for expected in ("Hint 1 of 2: Sum", "Hint 2 of 2: Then", "That were all 2 hints", "That were all 2 hints"):
+    for expected in ("Hint 1 of 2: Sum", "Hint 2 of 2: Then", "Those were all 2 hints", "Those were all 2 hints"):
         chapter.hint("twice")
         assert expected in capsys.readouterr().out
     chapter.answer("twice")

@@ -75,8 +75,8 @@ plots.show(pictures.one_pixel(washer, pixel, change, blocks),
 # One pixel of 16,384, one level of 255, and almost every output moves: each output is a mean over a whole feature map.
 # Some move a thousand times as far as others, and a few do not move at all.
 #
-# This was one pixel, and it cost a run of the network. A photograph of 224 × 224 pixels has 150,528 inputs, and the
-# backbone of DifferNet (chapter 08) makes 768 numbers of it: 115 million answers to "how does this output react to
+# This was one pixel, and it cost a run of the network. A photograph of 448 × 448 pixels has 602,112 inputs, and
+# DifferNet (chapter 08) makes 768 numbers of it: 462 million answers to "how does this output react to
 # this input?". The table of all these answers is the *Jacobian matrix*. This chapter computes it, and then does almost
 # everything without it.
 #
@@ -86,7 +86,8 @@ plots.show(pictures.one_pixel(washer, pixel, change, blocks),
 # >
 # > $$J_{ij} = \frac{\partial z_i}{\partial x_j} \qquad f(x + v) \approx f(x) + J\,v \quad\text{for small } v$$
 # >
-# > v is a step in the input, shape `(n,)`; u is a weighting of the outputs, shape `(m,)`; h is the length of a step.
+# > v is a step in the input, shape `(n,)`, and ‖v‖ is its length; $e_j$ is the step that has 1 at input j and 0
+# > elsewhere. u is a weighting of the outputs, shape `(m,)`. h is a length of steps. Rows and columns count from 0.
 
 # %% [markdown]
 # ## One number in, one number out
@@ -121,19 +122,21 @@ def slope(v, h):
 steps = 10.0 ** torch.arange(-1, -12.1, -0.25, dtype=torch.float64)          # (45,)
 errors = {}
 for dtype in (torch.float32, torch.float64):
-    one = torch.ones((), dtype=dtype)
-    errors[str(dtype)[6:]] = torch.stack([(slope(one, h.to(dtype)) - math.cos(1)).abs().double() for h in steps])
+    near_1 = torch.linspace(0.9, 1.1, 201, dtype=torch.float64).to(dtype)    # (201,): one point alone may be lucky
+    exact = near_1.double().cos()                                            # (201,)
+    errors[str(dtype)[6:]] = torch.stack([(slope(near_1, h.to(dtype)).double() - exact).abs().mean() for h in steps])
 for h in (0.005, 1e-7, 1e-8):
     single, double = (slope(torch.ones((), dtype=d), torch.tensor(h, dtype=d)).item() for d in (torch.float32, torch.float64))
     print(f"h = {h:<6g} float32 {single:.6f}   float64 {double:.6f}   exact {math.cos(1):.6f}")
 turns = [torch.finfo(d).eps ** (1 / 3) for d in (torch.float32, torch.float64)]
-plots.show(pictures.over(steps, errors, "h, length of the step", "error of the slope", floor=1e-13),
-           "Error of the central difference of sin at 1. Both curves fall with h, turn, and rise again. Rule of thumb: "
+plots.show(pictures.over(steps, errors, "h, length of the step", "mean error of the slope", floor=1e-12),
+           "Error of the central difference of sin, mean over 201 points near 1. Both curves fall with h, turn, and rise again. Rule of thumb: "
            f"they turn near the cube root of the number type's precision, {turns[0]:.3f} in float32 and {turns[1]:.0e} in float64.")
 
 
 # %% [markdown]
-# Read both curves from right to left. First the error falls like h²: the difference follows the curve better and
+# The errors are means over 201 points near 1: at a single point rounding errors may cancel by luck, and its curve would
+# show needles. Read both curves from right to left. First the error falls like h²: the difference follows the curve better and
 # better. Then it rises like 1/h: fewer and fewer digits survive the subtraction. On the far left float32 is flat: the
 # estimate is 0, and the error is the whole slope.
 #
@@ -180,20 +183,20 @@ for name, row in zip(("area", "perimeter", "diagonal"), J.tolist(), strict=True)
 #
 # <details><summary>(a) It halves too.</summary>Then the curve would look as bent in every magnification. That happens
 # with a wrong matrix, or at a crease.</details>
-# <details><summary>(b) It becomes a quarter.</summary>Yes. What J leaves out begins with the square of the step.</details>
-# <details><summary>(c) It vanishes.</summary>For a matrix there is no gap to begin with. For a curved map it never
+# <details><summary>(b) It vanishes.</summary>For a matrix there is no gap to begin with. For a curved map it never
 # quite vanishes.</details>
+# <details><summary>(c) It becomes a quarter.</summary>Yes. What J leaves out begins with the square of the step.</details>
 
 # %%
 swirl, point = grid_warp.swirl, torch.tensor([0.5, 0.25], dtype=torch.float64)   # a map of the plane, (…, 2) -> (…, 2)
-u = grid_warp.edge()                                                              # (97, 2): edge of the unit square
+edge = grid_warp.edge()                                                           # (97, 2): edge of the unit square
 J = jacobian_by_differences(swirl, point, h=1e-4)                                 # (2, 2)
 nearly = J + torch.tensor([[0.05, 0.0], [0.0, 0.0]], dtype=torch.float64)         # another matrix, one entry 0.05 off
 
 
 def gap(matrix, h):
     """Largest distance between the image of the square's edge and what the matrix makes of it."""
-    return (swirl(point + h * u) - swirl(point) - h * u @ matrix.T).norm(dim=1).max()
+    return (swirl(point + h * edge) - swirl(point) - h * edge @ matrix.T).norm(dim=1).max()
 
 
 sizes = 2.0 ** -torch.arange(0, 9, dtype=torch.float64)                           # (9,): 1 to 1/256
@@ -208,7 +211,8 @@ plots.show(pictures.over(sizes, gaps, "side h of the square", "gap", slopes=guid
 
 # %% [markdown]
 # This is what "best" means. Every matrix gives an error that shrinks at least like the step. Only one gives an error
-# that shrinks like its *square*, factor 4 per halving. A matrix that is off in one entry by 0.05 looks as good at h = 1 and
+# that shrinks like its *square*, factor 4 per halving. This holds where the map is twice differentiable near the point:
+# smooth, without a crease. A matrix that is off in one entry by 0.05 looks as good at h = 1 and
 # falls behind as you come closer.
 #
 # ### Look at it: grid warp
@@ -242,7 +246,7 @@ plots.show(fig, "Image of a square (blue) and parallelogram of J (orange), blown
 # - **Forward, jvp** (Jacobian–vector product): give a step v in the input, get J v. With v = (1, 0) that is *column* 0.
 
 # %%
-area, pull = vjp(plate, sides)                                      # pull: u (3,) -> uᵀJ (2,)
+values, pull = vjp(plate, sides)                                    # values (3,); pull: u (3,) -> uᵀJ (2,)
 rows = torch.stack([pull(u)[0] for u in torch.eye(3, dtype=torch.float64)])                             # (3, 2)
 columns = torch.stack([jvp(plate, (sides,), (v,))[1] for v in torch.eye(2, dtype=torch.float64)], dim=1)  # (3, 2)
 print("row 1 (perimeter):", rows[1].tolist(), "  column 0 (side a):", [round(v, 2) for v in columns[:, 0].tolist()])
@@ -260,10 +264,10 @@ print(f"u · (J v) = {u @ jvp(plate, (sides,), (v,))[1]:.4f}   (uᵀ J) · v = {
 #
 # **Predict.** Every way below ends with the same 336 × 1200 matrix. How many passes through the network does each need?
 #
-# <details><summary>(a) The same for all: one per entry, 403,200.</summary>One pass moves one input and shows all
-# outputs, or follows one output back to all inputs. Nothing is done entry by entry.</details>
-# <details><summary>(b) Differences 2400, columns 1200, rows 336.</summary>Yes: two runs per input, one per input, one
+# <details><summary>(a) Differences 2400, columns 1200, rows 336.</summary>Yes: two runs per input, one per input, one
 # per output (plus the forward run that they share).</details>
+# <details><summary>(b) The same for all: one per entry, 403,200.</summary>One pass moves one input and shows all
+# outputs, or follows one output back to all inputs. Nothing is done entry by entry.</details>
 # <details><summary>(c) Rows 1: backward gives all gradients at once.</summary>All gradients of <em>one</em> number. This
 # network has 336.</details>
 
@@ -293,13 +297,17 @@ print("rows = columns, to 1e-12:", torch.allclose(rows, columns, atol=1e-12, rto
 
 # %%
 zero_rows = int((rows == 0).all(1).sum())
-plots.show(pictures.matrices({"J of the network at this crop": rows}, "input: red, green, blue", "output"),
+plots.show(pictures.matrices({"J of the network at this crop": rows}, "input", "output", ("red", "green", "blue")),
            f"The Jacobian, 336 rows and 1200 columns; white is exactly 0. {zero_rows} rows are white from end to end, "
            f"and {float((rows == 0).float().mean()):.0%} of all entries are 0.")
 
 # %% [markdown]
-# Read the picture by rows: a white row is an output that no pixel of this crop moves. Read it by columns: three equal
-# blocks of 400, one per colour; within a block, one stripe per pixel.
+# Read the picture by rows: a white row is an output that no pixel of this crop moves, to first order, here. Read it by
+# columns: inputs 0 to 399 are the red values of the 400 pixels, then come the green ones, then the blue ones.
+#
+# J is wide, n > m, so some direction v in the input moves no output at all: J v = 0, to first order.
+# `torch.linalg.svd(J)` finds them. It lists n directions in the input, the one that J stretches most first; the
+# directions that no output notices stand last. The last exercise asks for one.
 #
 # The counts decide which way to go.
 #
@@ -312,8 +320,8 @@ plots.show(pictures.matrices({"J of the network at this crop": rows}, "input: re
 # | a check of any of these | differences | 2 per column |
 
 # %%
-for name, n, m in (("washer, 128 px, embedded backbone", x.numel(), len(change)), ("224 px, AlexNet at three sizes", 3 * 224 * 224, 768)):
-    print(f"{name}: n = {n:,}, m = {m}; J has {n * m / 1e6:.0f} million entries, {4 * n * m / 1e6:.0f} MB in float32")
+for name, n, m in (("washer, 128 px, embedded backbone", x.numel(), len(change)), ("448 px, AlexNet at three sizes", 3 * 448 * 448, 768)):
+    print(f"{name}: n = {n:,}, m = {m}; J has {n * m / 1e6:.1f} million entries, {4 * n * m / 1e6:.0f} MB in float32")
     print(f"   differences {2 * n:,} passes, columns {n:,}, rows {m}, the gradient of one score 1")
 
 # %% [markdown]
@@ -412,12 +420,14 @@ where = seen.nonzero()
 side = backbone.taps["stride4"].receptive_field
 print(f"the position sees rows {top} to {low}, columns {left} to {right}; the recursion promises {side} × {side} pixels")
 print(f"the pixel reaches {int((moved > 0).sum())} of {moved.numel()} positions; the other entries are exactly 0")
-plots.show(pictures.reach(washer, pixel, moved, seen, (top, left, side)),
-           f"Middle: the {int((moved > 0).sum())} positions of the 32 × 32 map that notice the ringed pixel. Right: the pixels "
-           f"that one position notices, all inside its receptive field of {side} × {side} pixels (frame).")
+plots.show(pictures.reach(washer, pixel, place, moved, seen, (top, left, side)),
+           f"Ring: the pixel {pixel}. Cross: the map position {place}, another place. Middle: the {int((moved > 0).sum())} positions "
+           f"of the 32 × 32 map that notice the pixel. Right: the pixels that the position notices, all inside its receptive "
+           f"field of {side} × {side} pixels (frame).")
 
 # %% [markdown]
-# Middle and right are a column and a row of the same matrix. The column is the pixel's footprint in the map, the row is
+# Middle and right are a column and a row of the same matrix, for two places that have nothing to do with each other:
+# the ringed pixel, and the position with the cross. The column is the pixel's footprint in the map, the row is
 # the position's field of view in the image. White is exactly 0: chapter 07 turns this around and *measures* receptive
 # fields by looking where a gradient is zero. Inside the frame the middle counts most.
 #
@@ -450,8 +460,16 @@ for name, maps_ in gradients.items():
     share = (maps_ > 0).double().mean()
     print(f"{name:8s} non-zero on {share:4.0%} of the pixels; touches the defect in {touching} of {len(bad)}, "
           f"most sensitive pixel inside it in {hits} of {len(bad)}")
-metal = goods.mean((0, 1))[::4, ::4] > 0.25                                               # (32, 32): bright is metal
-print(f"mean spread where there is metal {spread[:, metal].mean():.2f}, elsewhere {spread[:, ~metal].mean():.2f}")
+
+# %%
+metal = goods.mean((0, 1)) > 0.25                                                         # (128, 128): bright is metal
+coarse, good = metal[::4, ::4], torch.tensor([kind == "good" for kind in test.kinds])     # (32, 32), (42,)
+for name, which in (("good", good), ("defective", ~good)):
+    on, elsewhere = (gradients["mean"][which][:, part].mean() for part in (metal, ~metal))
+    print(f"gradient of the mean deviation, {name} washers: a pixel off the metal counts {elsewhere / on:.1f} times one on it")
+peaks = sum(bool(metal.flatten()[m.argmax()]) for m in gradients["mean"])
+print(f"brightest pixel on the metal in {peaks} of {len(good)} images; metal is {metal.double().mean():.0%} of the area")
+print(f"mean spread of the numbers on metal {spread[:, coarse].mean():.2f}, elsewhere {spread[:, ~coarse].mean():.2f}")
 
 # %%
 shown = [0] + [test.kinds.index(kind) for kind in ("scratch", "missing", "misplaced")]
@@ -473,12 +491,13 @@ plots.show(pictures.sensitivity([test.test[k] for k in shown], [test.kinds[k] fo
 # - **Bottom row, largest deviation.** The score comes from one position, so the gradient is exactly 0 outside its 39 × 39
 #   pixels. Where that position sits on the defect, the frame points at it; where it does not, the map misses. The good
 #   washer has a frame too: *some* position is always the largest.
-# - **Middle row, mean deviation.** Every position has a say, and the map is brightest on the *background* and in the
-#   hole. One reason is printed above: the spread is smaller there, and the score divides by its square. Only in a
-#   minority of cases is the most sensitive pixel inside the defect.
+# - **Middle row, mean deviation.** Every position has a say. *On average* a pixel of the background or of the hole
+#   moves the score more than one on the metal, and one reason is printed above: the spread is smaller there, and the
+#   score divides by its square. On defective washers the difference is smaller, and the single brightest pixel is often
+#   on the metal. Only in a minority of cases is it inside the defect.
 #
 # **A tempting mistake: "bright means defective."** A sensitivity map answers: *where would a small change of the image
-# move the score most?* Here that is the background, on good parts too: a speck there would be unusual. That a defect *is*
+# move the score most?* Here that is, on average, the background, most of all on *good* parts: a speck there would be unusual. That a defect *is*
 # there is another statement, and it needs the score itself. Chapter 08 blurs and averages such maps, and measures how far
 # one gets with them.
 
@@ -505,9 +524,10 @@ print(f"score and all {x.numel():,} derivatives together cost about {full / plai
 # **Predict.** You fill J row by row with `z[i].backward()` and copy `x.grad` after each call. What stands in row 2 of the
 # plate's Jacobian?
 #
-# <details><summary>(a) The derivatives of the diagonal, as they should.</summary><code>backward</code> does not write
-# x.grad, it <em>adds</em> to it. Nobody set it back.</details>
-# <details><summary>(b) The sum of rows 0, 1 and 2.</summary>Yes.</details>
+# <details><summary>(a) The sum of rows 0, 1 and 2.</summary>Yes. <code>backward</code> does not write x.grad, it
+# <em>adds</em> to it, and nobody set it back.</details>
+# <details><summary>(b) The derivatives of the diagonal, as they should.</summary>They would, if x.grad were set back
+# to None before each call. Nobody did.</details>
 # <details><summary>(c) An error, because the graph was used before.</summary>Only if you forget
 # <code>retain_graph=True</code>. With it nothing complains.</details>
 
@@ -564,9 +584,9 @@ square_at_0 = jacrev(square)(torch.zeros(1, dtype=torch.float64)).item()
 relu_left = jacrev(torch.relu)(torch.tensor([-0.5], dtype=torch.float64)).item()
 print(f"x² at 0: slope {square_at_0:.0f}, yet x² goes from 0 to {square(3.0):.0f} at x = 3")
 print(f"relu at −0.5: slope {relu_left:.0f}, yet relu(2) = {torch.relu(torch.tensor(2.0)).item():.0f}")
-bright = torch.ones_like(x)                                                # a white image
-woken = int(((f(bright) - value).abs() > 0)[silent].sum())
-print(f"of the {int(silent.sum())} outputs with a zero entry for our pixel, {woken} change when the image turns white")
+_, elsewhere = jvp(f, (torch.ones_like(x),), (one_level,))                 # (336,): the same pixel, in a white image
+woken = int((elsewhere[silent] != 0).sum())
+print(f"of the {int(silent.sum())} outputs with a zero entry for our pixel, {woken} have a non-zero one in a white image")
 
 # %% [markdown]
 # **"In a batch, each gradient belongs to its own sample."** It does if the samples do not touch each other on the way. The
@@ -585,8 +605,9 @@ for name, net in (("without batch norm", plain), ("with batch norm", mixing)):
           bool((other[~torch.eye(5, dtype=torch.bool)] == 0).all()))
 
 # %% [markdown]
-# Without batch normalisation only the diagonal blocks are left. Then the sum of all scores of a batch has, at sample b, the gradient of
-# score b alone, and one backward pass serves the whole batch. With batch normalisation in training mode, every sample
+# Without batch normalisation only the diagonal blocks are left: no sample moves the result of another one. So you may
+# add up the scores of a whole batch and differentiate the sum. Every image gets the gradient of its own score, all in
+# one backward pass. With batch normalisation in training mode, every sample
 # notices every other. A frozen network is in evaluation mode, and there it does not happen (chapter 07).
 #
 # **Where articles are loose, and what holds.**
@@ -643,7 +664,7 @@ for name, net in (("without batch norm", plain), ("with batch norm", mixing)):
 # %% [markdown]
 # ## What you can now say
 #
-# - J has a row per output and a column per input. It is the one matrix whose error falls like the square of the step.
+# - J has a row per output and a column per input. It is the one matrix whose error falls like the square of the step, where the map is smooth.
 # - Differences need two passes per column and a step that is neither too large nor too small; a step too small
 #   returns zeros.
 # - vjp gives rows, jvp gives columns, each in one pass and without J.
@@ -654,8 +675,8 @@ for name, net in (("without batch norm", plain), ("with batch norm", mixing)):
 # | formula card | |
 # |---|---|
 # | Jacobian | Jᵢⱼ = ∂zᵢ/∂xⱼ, (m, n): rows are outputs |
-# | linear approximation | f(x + v) = f(x) + J v + error of order ‖v‖² |
-# | central difference | column j ≈ (f(x + h eⱼ) − f(x − h eⱼ)) / 2h |
+# | linear approximation | f(x + v) = f(x) + J v + error of order ‖v‖², if f is twice differentiable near x |
+# | central difference | column j ≈ (f(x + h eⱼ) − f(x − h eⱼ)) / 2h; eⱼ: 1 at input j, else 0 |
 # | jvp and vjp | J v: 1 pass forward. uᵀJ: 1 pass backward. u · (J v) = (uᵀJ) · v |
 # | chain rule | J of g∘f at x = J_g(f(x)) J_f(x) |
 

@@ -101,10 +101,11 @@ checks.ch02.check("jvp_without_matrix", jvp_without_matrix)
 # %% [markdown]
 # ## 4 · Maps in a row (10 min)
 #
-# `fs` is a list of maps, applied from first to last: z = f₃(f₂(f₁(x))). You may use `torch.func.jacrev(f)(point)` or
-# your own function from above for the Jacobian of a single map.
+# `fs` is a list of maps, applied from first to last: z = f₃(f₂(f₁(x))). For the Jacobian of a single map you may use
+# `torch.func.jacrev(f)(point)` or your own function from above. Call jacrev on single maps only: multiplying is your part.
 #
-# **Law.** It equals the Jacobian of the whole, for maps that change the number of values on the way.
+# **Law.** It equals the Jacobian of the whole, for maps that change the number of values on the way. The maps are
+# differentiated one by one.
 
 # %%
 def jacobian_of_chain(fs, x):
@@ -125,7 +126,7 @@ checks.ch02.check("jacobian_of_chain", jacobian_of_chain)
 # ## 5 · Which pixels move the score? (8 min)
 #
 # `score` is a network with one number as output, shape `()`. Differentiate it by the image, not by its weights, and
-# leave both as they were.
+# leave both as they were: no weight has a `.grad` afterwards.
 #
 # **Law.** The inner product of your gradient with any picture v is the slope of the score along v. A score that sees
 # only 5 × 5 pixels has a gradient that is exactly 0 everywhere else.

@@ -80,6 +80,13 @@ def cause_of(message: str) -> str:
     """The usual cause of an error that torch words in its own way, or nothing."""
     if "AX=B" in message or "solve_triangular" in message:
         return "solve_triangular wants one column per sample: hand it the transpose, and transpose what it returns"
+    if "mean()" in message and "Got:" in message:
+        return "a mean of True/False or of whole numbers needs decimals: .float() or .double() first"
+    if "recursion depth" in message:
+        return ("Python stops after about a thousand calls inside one another, and a region may have many more pixels: "
+                "keep the pixels to visit in a list, and loop while it is not empty")
+    if "out of range" in message or "out of bounds" in message:
+        return "n entries have the numbers 0 to n − 1; try your code with the smallest case by hand"
     if "dtype" in message or "expected scalar type" in message:
         return ("a new tensor is float32 unless you say otherwise, and the check sends float64: x.new_zeros(...) or "
                 "dtype=x.dtype takes the type of x")

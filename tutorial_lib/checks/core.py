@@ -166,7 +166,7 @@ class Chapter:
             return
         given, total = self._hints_given[name], len(exercise.hints)
         if given >= total:
-            print(f"That were all {total} hints. checks.ch{self.number}.answer(\"{name}\") says where the worked "
+            print(f"Those were all {total} hints. checks.ch{self.number}.answer(\"{name}\") says where the worked "
                   "answer is.")
             return
         self._hints_given[name] = given + 1

@@ -11,6 +11,10 @@ from torch import Tensor
 from tutorial_lib.checks.findings import Finding, Stop
 
 
+SEVERAL = ("the call returns several things (max(1): values, indices; jvp: value, derivative; autograd.grad: one per "
+           "input). Take the one that is asked for")
+
+
 @dataclass(frozen=True)
 class Slot:
     """Anything at all; subclasses say more."""
@@ -37,17 +41,19 @@ class TensorSlot(Slot):
         return replace(self, dtype=None)
 
     def examine(self, value) -> None:
+        if isinstance(value, tuple):
+            raise Stop(Finding("type", f"{self.name} must be a torch tensor", f"found a tuple of {len(value)}", SEVERAL))
         if not isinstance(value, Tensor):
             found = "a NumPy array" if type(value).__module__ == "numpy" else f"a {type(value).__name__}"
-            raise Stop(Finding("type", f"{self.name} must be a torch tensor", f"{self.name} is {found}",
+            raise Stop(Finding("type", f"{self.name} must be a torch tensor", f"found {found}",
                                "a call of .item(), .numpy() or float(), which also cuts the gradient, or a value "
                                "of another kind in its place"))
         if tuple(value.shape) != tuple(self.shape):
             expected = f"{self.words} = {tuple(self.shape)}" if self.words else f"{tuple(self.shape)}"
-            raise Stop(Finding("shape", f"{self.name} has the wrong shape",
+            raise Stop(Finding("shape", f"wrong shape of {self.name}",
                                f"found {tuple(value.shape)}, expected {expected}", self._shape_cause(value)))
         if self.dtype is not None and value.dtype != self.dtype:
-            raise Stop(Finding("dtype", f"{self.name} changed its number type",
+            raise Stop(Finding("dtype", f"wrong number type of {self.name}",
                                f"found {value.dtype}, expected {self.dtype}, the type of the input",
                                "a new tensor that did not take the type of x (write x.new_zeros(len(x)) instead of "
                                "torch.zeros(len(x))), or a conversion such as .float()"))
@@ -75,7 +81,8 @@ class NumberSlot(Slot):
         try:
             number = float(value)
         except (TypeError, ValueError, RuntimeError):
-            raise Stop(Finding("type", f"{self.name} must be one number", f"found {type(value).__name__}")) from None
+            raise Stop(Finding("type", f"{self.name} must be one number", f"found {type(value).__name__}",
+                               SEVERAL if isinstance(value, tuple) else "")) from None
         if not math.isfinite(number):
             raise Stop(Finding("finite", f"{self.name} is not finite", f"found {number}"))
 

@@ -70,7 +70,7 @@ def _pair(ax: Axes) -> tuple:
 
 def warp_strip(panels: Sequence[tuple[str, Tensor, Tensor, Tensor, float, float]]) -> Figure:
     """States side by side, each blown up by 1/h: ``(title, true (n, 2), flat (n, 2), f(p) (2,), h, gap)``."""
-    fig = Figure(figsize=(2.15 * len(panels), 3.0), dpi=style.DPI, layout="constrained")
+    fig = Figure(figsize=(2.15 * len(panels), 3.2), dpi=style.DPI, layout="compressed")
     for ax, (title, true, flat, landed, h, gap) in zip(fig.subplots(1, len(panels), sharey=True), panels, strict=True):
         ax.plot(*((true - landed) / h).T, **TRUE, label="true image")
         ax.plot(*((flat - landed) / h).T, **FLAT, label="parallelogram of J")

@@ -62,27 +62,41 @@ def over(x: Tensor, curves: dict[str, Tensor], xlabel: str, ylabel: str, slopes:
     return fig
 
 
-def matrices(panels: dict[str, Tensor], xlabel: str, ylabel: str) -> Figure:
-    """Matrices (m, n) as images of |entry| on one logarithmic scale; white is exactly 0."""
+def matrices(panels: dict[str, Tensor], xlabel: str, ylabel: str, blocks: Sequence[str] = ()) -> Figure:
+    """Matrices (m, n) as images of |entry| on one logarithmic scale; white is exactly 0.
+
+    ``blocks`` names equal blocks of columns, from left to right.
+    """
     fig, axes = plt.subplots(1, len(panels), figsize=(min(4.6 * len(panels), 8.6), 3.1), sharey=True, squeeze=False)
     top = max(float(p.abs().max()) for p in panels.values())
     for ax, (title, matrix) in zip(axes[0], panels.items(), strict=True):
         size = np.ma.masked_equal(matrix.abs().numpy(), 0)
         shown = ax.imshow(size, norm=LogNorm(1e-4 * top, top), aspect="auto", interpolation="nearest")
         ax.set(title=title, xlabel=xlabel)
+        for k, name in enumerate(blocks):
+            width = matrix.shape[1] // len(blocks)
+            ax.text((k + 0.5) * width, -0.01 * len(matrix), name, ha="center", va="bottom", fontsize=10)
+            ax.axvline(k * width - 0.5, color=style.ORANGE, lw=1.5 if k else 0)
+        if blocks:
+            ax.set_xticks([*range(0, matrix.shape[1], width), matrix.shape[1]])
+            ax.set_title(title, pad=20)
     axes[0, 0].set_ylabel(ylabel)
     fig.colorbar(shown, ax=list(axes[0]), label="|entry|", extend="min")
     return fig
 
 
-def reach(image: Tensor, pixel: tuple[int, int], column: Tensor, row: Tensor, box: tuple[int, int, int]) -> Figure:
-    """Left: which map positions (h, w) notice a pixel. Right: which pixels (H, W) one position notices, with its box.
+def reach(image: Tensor, pixel: tuple[int, int], place: tuple[int, int], column: Tensor, row: Tensor,
+          box: tuple[int, int, int]) -> Figure:
+    """Middle: which map positions (h, w) notice ``pixel`` (ring). Right: which pixels (H, W) ``place`` (cross) notices.
 
-    ``box``: top, left and side of the receptive field in pixels.
+    ``place``: a map position; ``box``: top, left and side of its receptive field in pixels.
     """
     fig, (a, b, c) = plt.subplots(1, 3, figsize=(8.6, 3.0), width_ratios=(1, 1.2, 1.2))
     photo(a, image, "image")
-    a.plot(pixel[1], pixel[0], "o", ms=11, mfc="none", mec=style.ORANGE, mew=2)
+    stride = len(image[0]) / len(column)  # pixels per map position
+    for ax, scale in ((a, 1), (b, 1 / stride), (c, 1)):
+        ax.plot(scale * pixel[1], scale * pixel[0], "o", ms=11, mfc="none", mec=style.ORANGE, mew=2)
+        ax.plot(scale * stride * place[1], scale * stride * place[0], "x", ms=9, color=style.PINK, mew=2.5)
     for ax, values, title in ((b, column, "a column of J:\npositions that notice the pixel"),
                               (c, row, "a row of J:\npixels that a position notices")):
         shown = ax.imshow(np.ma.masked_equal(values.numpy(), 0), cmap=style.SEQUENTIAL)

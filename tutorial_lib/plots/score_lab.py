@@ -113,7 +113,7 @@ class MissedPicture:
 
 def missed_strip(states: Sequence[tuple[str, np.ndarray]]) -> Figure:
     """Deciding states side by side: ``(title, pixels (S, S, 3))``."""
-    fig = Figure(figsize=(8.4, 3.1), dpi=style.DPI, layout="constrained")
+    fig = Figure(figsize=(8.4, 3.4), dpi=style.DPI, layout="compressed")
     for ax, (title, pixels) in zip(fig.subplots(1, len(states)), states, strict=True):
         ax.imshow(pixels, interpolation="nearest")
         ax.set_title(title, fontsize=10.5)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import torch
 
-from tutorial_lib.checks.ch02.probes import curved, entries_differ, exact, normal
+from tutorial_lib.checks.ch02.probes import curved, entries_differ, exact, normal, wrapped
 from tutorial_lib.checks.core import Exercise, Law, Suspect
 from tutorial_lib.checks.slots import TensorSlot
 
@@ -44,6 +44,29 @@ def _gap(call, sizes, seed):
     return entries_differ(call(fs, x), total, 1e-9 * max(1.0, float(total.abs().max())), "autograd of the composition")
 
 
+def _one_at_a_time(call):
+    """Whether each map was differentiated by itself.
+
+    A transform (jacrev, jvp, …) that runs over the whole chain hands the second map the very object that the first one
+    made inside it; one over the second map alone hands it a new wrapper.
+    """
+    fs, made, entered = [curved(n, n, seed=83 + 10 * n) for n in (3, 3)], [], []
+
+    def first(v):
+        made.append(fs[0](v))
+        return made[-1]
+
+    def second(v):
+        entered.append(wrapped(v) and any(v is z for z in made))
+        return fs[1](v)
+
+    call([first, second], normal(3, seed=87))
+    entered = entered[:-1]  # the last call came from this check, which asks for the shape of the result
+    return ("one differentiation ran through both maps",
+            "jacrev of the whole composition is right, and skips the chain rule: call jacrev on single maps only, and "
+            "multiply") if entered and all(entered) else None
+
+
 def _slot(fs, x):
     return TensorSlot("J", (_through(fs, x).numel(), x.numel()), "(m, n)", x.dtype)
 
@@ -53,7 +76,8 @@ CHAIN = Exercise(
     laws=(Law("one map alone goes wrong", lambda call: _gap(call, (3, 3), 71)),
           Law("it is not the Jacobian of the composition", lambda call: _gap(call, (3, 3, 3, 3), 71)),
           Law("it goes wrong when the maps change the number of values", lambda call: _gap(call, (4, 3, 5, 2), 75)),
-          Law("it goes wrong for two maps", lambda call: _gap(call, (2, 3, 2), 79))),
+          Law("it goes wrong for two maps", lambda call: _gap(call, (2, 3, 2), 79)),
+          Law("the maps are not differentiated one by one", _one_at_a_time)),
     passes="equals autograd of the composition, three non-linear maps with 4 → 3 → 5 → 2 values",
     hints=("The Jacobian of f₂ after f₁ is J₂ J₁. Which map acts first on a direction v, and where does v stand in "
            "J₂ J₁ v?",

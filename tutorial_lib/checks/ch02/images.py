@@ -86,8 +86,12 @@ def _weights(call):
     wanted = [p.requires_grad for p in score.parameters()]
     call(score, _image(97))
     changed = [p.requires_grad for p in score.parameters()] != wanted
-    return ("the weights no longer ask for gradients", "requires_grad was switched off and not on again") if changed \
-        else None
+    if changed:
+        return "the weights no longer ask for gradients", "requires_grad was switched off and not on again"
+    filled = sum(p.grad is not None for p in score.parameters())
+    return None if not filled else (
+        f"after the call {filled} of its {len(wanted)} weights have a .grad",
+        "the weights carry a .grad now: backward() writes there too; use torch.autograd.grad(score(copy), copy)")
 
 
 def _float32(call):

@@ -33,6 +33,11 @@ def exact(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return jacfwd(f)(x).detach()
 
 
+def wrapped(x: Tensor) -> bool:
+    """Whether a torch.func transform (jacrev, jvp, vmap, …) is at work on x; no public function of torch says so."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(x)
+
+
 def matrix_slot(f: Callable, x: Tensor) -> TensorSlot:
     """J of f at x: as many rows as f has outputs, as many columns as x has entries."""
     return TensorSlot("J", (f(x).numel(), x.numel()), "(m, n)", x.dtype)
