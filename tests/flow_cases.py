@@ -65,6 +65,7 @@ CASES = {case.name: case for case in (
     Case("rotation", flows.Rotation, VECTOR + MAP),
     Case("invertible 1x1", flows.Invertible1x1, VECTOR + MAP),
     Case("actnorm", lambda c, k: flows.ActNorm(c), VECTOR + MAP),
+    Case("softplus scale", lambda c, k: flows.SoftplusScale(c), VECTOR + MAP),
     Case("squeeze", lambda c, k: flows.Squeeze(), MAP),
     Case("chain of six", _mixed, VECTOR),
     Case("squeeze, 1x1, coupling", _pyramid, MAP),

@@ -12,6 +12,7 @@ from tutorial_lib.cli.report import Report
 
 FACTORY = {"n_train": 60, "n_good": 20, "n_per_kind": 4}  # small enough for four products in two minutes
 PRODUCTS = ("carpet", "metal", "washer", "board")         # these four; the others when they are named
+METHODS = ("pca", "mahalanobis", "gaussian", "differnet")  # likewise
 
 
 def run(argv: list[str]) -> int:
@@ -134,8 +135,8 @@ def _parser() -> Parser:
                              "under two minutes on two cores)")
     parser.add_argument("--train-list", type=Path, metavar="FILE",
                         help="text file with the names of the normal pictures to train on; the others are tested on")
-    parser.add_argument("--methods", nargs="+", default=list(detectors.NAMES), metavar="NAME,NAME",
-                        help=f"default: {','.join(detectors.NAMES)}")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME,NAME",
+                        help=f"of {','.join(detectors.NAMES)} (default: {','.join(METHODS)})")
     parser.add_argument("--size", type=int, default=128, help="side in pixels that pictures are resized to "
                                                               "(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)

@@ -13,15 +13,16 @@ from . import files
 from .base import Detector, Settings
 from .differnet import DifferNet
 from .errors import DetectorError, NoMapError
+from .fastflow import FastFlow
 from .gaussian import Gaussian
 from .mahalanobis import Mahalanobis
 from .pca import PCA
 
-_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, DifferNet)}
+_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, DifferNet, FastFlow)}
 NAMES = tuple(_CLASSES)
 
-__all__ = ["NAMES", "PCA", "Detector", "DetectorError", "DifferNet", "Gaussian", "Mahalanobis", "NoMapError",
-           "Settings", "create", "load"]
+__all__ = ["NAMES", "PCA", "Detector", "DetectorError", "DifferNet", "FastFlow", "Gaussian", "Mahalanobis",
+           "NoMapError", "Settings", "create", "load"]
 
 
 def create(name: str, **settings) -> Detector:

@@ -1,4 +1,4 @@
-"""A learned scale and shift per channel, as in FrEIA's AllInOneBlock; a cousin of ActNorm that moves ten times slower."""
+"""A learned scale and shift per channel, as in FrEIA's AllInOneBlock: a cousin of ActNorm, ten times slower."""
 
 from __future__ import annotations
 
