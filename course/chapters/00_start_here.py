@@ -16,6 +16,7 @@
 # - start an exercise, read its verdict, and ask for a hint.
 #
 # *Prerequisites: none. Reading 25 minutes, running about 30 seconds.* Press **Shift + Enter** to run a cell.
+# The notebooks come with their outputs. To guess before you look: *Edit > Clear Outputs of All Cells*.
 
 # %%
 import tutorial_lib  # first: it makes a mismatched torchvision importable
@@ -248,7 +249,7 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # | way | chapters | time |
 # |---|---|---|
 # | the whole course | 00 to 15, with exercises | about 9 h reading, 12 h exercises |
-# | four class sessions of 90 minutes | 01 to 05 and 07, then 08, then one of 09 to 12 a group, then 13 and 14 | 6 h and homework |
+# | class sessions of 90 minutes | two are planned so far, on 03 to 05: [for teachers](for_teachers.md) | 3 h and homework |
 # | "I know flows" | 00, 01, second half of 07, 08 to 13 | 7 h |
 # | "I only want to look" | 00, the defect lab of 01, the typical set of 07, 14 | 1 h, no exercise |
 #

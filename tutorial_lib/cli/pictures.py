@@ -79,9 +79,10 @@ def inspect(split: Split, progress: bool = True) -> Findings:
 
 def in_words(found: Findings) -> list[str]:
     """Counts and sizes in two sentences."""
-    kinds = ", ".join(f"{n} {kind}" for kind, n in found.counts.items() if kind not in ("train", "good"))
+    bad = {kind: n for kind, n in found.counts.items() if kind not in ("train", "good")}
+    kinds = ", ".join(f"{n} {kind}" for kind, n in bad.items())
     lines = [f"{found.counts['train']} normal pictures to train on; to test on {found.counts.get('good', 0)} normal "
-             f"and defective ones: {kinds or 'none'}."]
+             f"and {sum(bad.values())} defective ones" + (f": {kinds}." if bad else ".")]
     if found.sizes:
         heights, widths = zip(*found.sizes, strict=True)
         (h, w), share = found.sizes.most_common(1)[0]

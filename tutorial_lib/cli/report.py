@@ -70,6 +70,8 @@ class Report:
         path = results.write(self.stem.with_name(f"{self.stem.name}_sheet{number}.png"), buffer.getvalue())
         self.data[-1]["contact_sheet"] = path.name
         print(f"Heat maps: {path}")
+        if "differnet" in self._maps:
+            print("DifferNet's map shows where its score is sensitive, often beside the defect; chapter 08 says why.")
 
     def finish(self) -> None:
         """Write the JSON file for the last time and say where it is."""

@@ -86,6 +86,8 @@ def _find(root: Path, category: str | None) -> Path:
         if not (root / category).is_dir():
             near = difflib.get_close_matches(category, categories(root), n=1, cutoff=0.5)
             hint = f"Did you mean {near[0]!r}?" if near else f"Found: {', '.join(categories(root)) or 'none'}."
+            if (root / "train").is_dir():
+                hint = "This folder is one category by itself: leave the category out."
             raise DataError(f"{root} has no category {category!r}. {hint}")
         return root / category
     inside = categories(root)
