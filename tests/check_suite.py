@@ -99,6 +99,7 @@ def tests(chapter: Chapter, answers: ModuleType) -> dict:
         chapter.answer(name)
         assert f"solutions/{chapter.notebook}.ipynb" in capsys.readouterr().out
 
+    @pytest.mark.slow
     def test_changes_to_right_answers_are_noticed():
         survivors, total = [], 0
         for name, *functions in answers.RIGHT:
