@@ -32,100 +32,18 @@ Frozen features are computed once per fit and kept in memory (4 bytes a number: 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.flows import (
-    AffineCoupling,
-    Chain,
-    Flow,
-    Permutation,
-    SoftplusScale,
-    TanhClamp,
-    TwoSidedCoupling,
-    Whitening,
-    conv,
-)
-from tutorial_lib.flows.all_in_one import damped
-
 from . import base
 from .errors import DetectorError
+from .fastflow_head import ORDER, WEIGHTS, Head
+from .fastflow_settings import BACKBONES, PAPER, FastFlowSettings
 from .training import adam, descend, fingerprint
 from .views import stream
-
-COUPLINGS = {"one-sided": AffineCoupling, "two-sided": TwoSidedCoupling}
-NORMS = ("none", "plain", "learned")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FastFlowSettings(base.Settings):
-    """The defaults are the ``small`` setting.
-
-    Attributes:
-        norm: LayerNorm over (C, h, w) in front of each flow: ``"none"``, ``"plain"`` or ``"learned"``.
-        whiten: put the affine flow of each tap in front; its part of the log_det is a constant.
-        ridge: of the whitening, as a share of the mean variance.
-        blocks: coupling blocks of each flow. coupling: ``"one-sided"`` or ``"two-sided"``.
-        kernels: sides of the subnets' windows, used in turn from block to block.
-        ratio: hidden channels of a subnet, as a share of those it reads.
-        alpha, clamp_gain: the log-scale is alpha tanh(clamp_gain a).
-        zero_init: begin as the identity.
-        images_per_step: an optimiser step sees so many. drop_last: leave out the last, smaller batch of an epoch.
-        epochs: passes over the images; ``steps`` overrides it with a number of optimiser steps.
-        lr, weight_decay: of Adam.
-    """
-
-    size: int = 64
-    norm: str = "none"
-    whiten: bool = True
-    ridge: float = 1e-3
-    blocks: int = 4
-    coupling: str = "one-sided"
-    kernels: tuple[int, ...] = (3,)
-    ratio: float = 0.5
-    alpha: float = 2.0
-    clamp_gain: float = 1.0
-    zero_init: bool = True
-    images_per_step: int = 16
-    drop_last: bool = False
-    epochs: int = 0
-    steps: int = 325
-    lr: float = 3e-3
-    weight_decay: float = 1e-5
-
-    def __post_init__(self) -> None:
-        for name, allowed in {"norm": NORMS, "coupling": tuple(COUPLINGS)}.items():
-            if getattr(self, name) not in allowed:
-                raise DetectorError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}.")
-        if not self.kernels or any(k < 1 or k % 2 == 0 for k in self.kernels):
-            raise DetectorError(f"kernels={self.kernels!r}: expected odd numbers as a tuple, such as (3,) or (3, 1).")
-        for name in ("blocks", "images_per_step"):
-            if getattr(self, name) < 1:
-                raise DetectorError(f"{name}={getattr(self, name)}: expected 1 or more.")
-        for name in ("ratio", "alpha", "clamp_gain", "ridge"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise DetectorError(f"{name}={getattr(self, name)}: expected a number above 0.")
-        if self.steps <= 0 and self.epochs <= 0:
-            raise DetectorError(f"steps={self.steps} and epochs={self.epochs}: expected one of them above 0.")
-        if self.whiten and self.norm == "learned":
-            raise DetectorError("norm='learned' moves what whiten=True is fitted to. Use norm='plain' or whiten=False.")
-
-
-CNN = {"size": 256, "blocks": 8, "ratio": 1.0}
-TRANSFORMER = {"blocks": 20, "ratio": 0.16, "kernels": (3, 1)}
-BACKBONES = {
-    "resnet18": CNN | {"kernels": (3,)},
-    "wide_resnet50_2": CNN | {"kernels": (3, 1)},
-    "deit_base_distilled_patch16_384": TRANSFORMER | {"size": 384},
-    "cait_m48_448": TRANSFORMER | {"size": 448},
-}
-PAPER = {
-    "norm": "none", "whiten": False, "coupling": "one-sided", "alpha": 2.0, "clamp_gain": 1.0, "zero_init": False,
-    "images_per_step": 32, "drop_last": True, "epochs": 500, "steps": 0, "lr": 1e-3, "weight_decay": 1e-5,
-}
 
 
 class FastFlow(base.Detector):
@@ -194,6 +112,10 @@ class FastFlow(base.Detector):
                 bad = int((~f.isfinite().flatten(1).all(1)).nonzero()[0])
                 raise DetectorError(f"{self.name}.fit: image {bad} has NaN or infinite features at the tap {name!r}. "
                                     f"The weights of the backbone ({self.backbone_label}) are damaged: load others.")
+            if f.min() == f.max():
+                raise DetectorError(f"{self.name}.fit: the tap {name!r} gives the same number everywhere: no spread, "
+                                    f"nothing to learn. Leave it out of taps, or load other weights than those of "
+                                    f"{self.backbone_label}.")
         if all((f - f[:1]).abs().max() <= 1e-5 * f.abs().max() for f in bank):
             raise DetectorError(f"All {len(bank[0])} training images have the same features: nothing varies, so "
                                 "nothing can be unusual. Give images that differ (are they copies of one file, or all "
@@ -238,55 +160,3 @@ class FastFlow(base.Detector):
         with torch.device("meta"):  # shapes only, no memory
             trained = sum(p.numel() for p in self.build_heads(shapes).parameters())
         return trained + (sum(c + c * (c + 1) // 2 for c, _, _ in shapes) if self.settings.whiten else 0)
-
-
-class Head(nn.Module):
-    """What stands behind one tap: norm, whitening (part of the flow), blocks. Maps ``(B, C, h, w)`` to latents.
-
-    Raises:
-        DetectorError: an odd number of channels, or too few for the hidden layers.
-    """
-
-    def __init__(self, shape: tuple[int, int, int], settings: FastFlowSettings, tap: int):
-        super().__init__()
-        s, c = settings, shape[0]
-        if c % 2:
-            raise DetectorError(f"taps: tap number {tap} has {c} channels. A coupling of fastflow splits them in two "
-                                "equal halves: choose taps with an even number of channels.")
-        if int(c // 2 * s.ratio) < 1:
-            raise DetectorError(f"ratio={s.ratio} leaves no hidden channel of {c // 2}: expected {2 / c:g} or more.")
-        self.norm = nn.Identity()
-        if s.norm != "none":
-            self.norm = nn.LayerNorm(shape, elementwise_affine=s.norm == "learned")
-        clamp, kind, parts = TanhClamp(s.alpha, s.clamp_gain), COUPLINGS[s.coupling], [Whitening(c)] * s.whiten
-        for k in range(s.blocks):
-            subnet = damped(conv(int(c // 2 * s.ratio), s.kernels[k % len(s.kernels)], zero_last=s.zero_init))
-            order = stream(s.seed, MIXING, tap, k).initial_seed() % 2**32
-            parts += [kind(c, subnet, clamp), SoftplusScale(c), Permutation(c, order)]
-        self.flow = Flow(Chain(*parts), shape)
-        self.eps = s.ridge
-
-    @property
-    def whitening(self) -> Whitening | None:
-        """The affine flow in front, if there is one."""
-        first = self.flow.transform[0]
-        return first if isinstance(first, Whitening) else None
-
-    @torch.no_grad()
-    def prepare(self, f: Tensor) -> Tensor:
-        """Fit the whitening to training maps ``(N, C, h, w)``; returns them as the blocks will see them."""
-        x = self.norm(f)
-        return x if self.whitening is None else self.whitening.fit(x, self.eps)(x)[0]
-
-    def learned(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``(z, log_det)`` of the parts that learn: the rest was applied by ``prepare``."""
-        if isinstance(self.norm, nn.LayerNorm) and self.norm.elementwise_affine:
-            x = self.norm(x)
-        return self.flow.transform[0 if self.whitening is None else 1:](x)
-
-    def forward(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of the backbone to ``(z, log_det)``; log_det is that of the flow on normed features, ``(B,)``."""
-        return self.flow(self.norm(f))
-
-
-WEIGHTS, ORDER, MIXING = range(3)  # names of the random streams of one seed
