@@ -20,6 +20,7 @@ from tutorial_lib.detectors.thresholds import quantile_threshold
 
 QUICK = {"pca": {"components": 4}, "mahalanobis": {"scales": 1}, "gaussian": {"channels": 20},
          "differnet": {"steps": 4, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2, "scales": 1},
+         "cflow": {"steps": 4, "blocks": 2, "position_dim": 8, "vectors_per_step": 64},
          "fastflow": {"steps": 4, "blocks": 2}}
 every = pytest.mark.parametrize("name", detectors.NAMES)
 

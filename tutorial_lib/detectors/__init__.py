@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import files
 from .base import Detector, Settings
+from .cflow import CFlow
 from .differnet import DifferNet
 from .errors import DetectorError, NoMapError
 from .fastflow import FastFlow
@@ -18,10 +19,10 @@ from .gaussian import Gaussian
 from .mahalanobis import Mahalanobis
 from .pca import PCA
 
-_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, DifferNet, FastFlow)}
+_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, DifferNet, CFlow, FastFlow)}
 NAMES = tuple(_CLASSES)
 
-__all__ = ["NAMES", "PCA", "Detector", "DetectorError", "DifferNet", "FastFlow", "Gaussian", "Mahalanobis",
+__all__ = ["NAMES", "PCA", "CFlow", "Detector", "DetectorError", "DifferNet", "FastFlow", "Gaussian", "Mahalanobis",
            "NoMapError", "Settings", "create", "load"]
 
 
