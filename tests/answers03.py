@@ -151,13 +151,33 @@ def _signs(U):
 
 def _count(corners=lambda a, b: (0 * a, a, b, a + b), inside=lambda u: ((u >= 0) & (u <= 1)).all(1),
            area=lambda box, p: box * p, error=lambda box, p, n: box * (p * (1 - p) / n).sqrt(),
-           back=lambda J, x: torch.linalg.solve(J, x.T).T):
+           back=lambda J, x: torch.linalg.solve(J, x.T).T, warp=lambda u: u):
     def answer(J, n):
         c = torch.stack(corners(J[:, 0], J[:, 1]))
         low, side = c.amin(0), c.amax(0) - c.amin(0)
-        p = inside(back(J, low + side * torch.rand(n, 2).to(J))).double().mean()
+        p = inside(back(J, low + side * warp(torch.rand(n, 2).to(J)))).double().mean()
         return area(side.prod(), p), error(side.prod(), p, n)
     return answer
+
+
+def _lattice(u):
+    k = torch.arange(len(u)).to(u)[:, None]
+    return (0.5 + k * torch.tensor([0.7548776662, 0.5698402910]).to(u)) % 1
+
+
+def _scaled_box(scale):
+    def answer(J, n):
+        c = torch.stack((0 * J[:, 0], J[:, 0], J[:, 1], J.sum(1)))
+        middle, side = (c.amin(0) + c.amax(0)) / 2, scale * (c.amax(0) - c.amin(0))
+        u = torch.linalg.solve(J, (middle + side * (torch.rand(n, 2).to(J) - 0.5)).T).T
+        p = ((u >= 0) & (u <= 1)).all(1).double().mean()
+        return side.prod() * p, side.prod() * (p * (1 - p) / n).sqrt()
+    return answer
+
+
+def _noisy_formula(J, n):
+    area = torch.linalg.det(J).abs()
+    return area * (1 + torch.randn(()) / n**0.5), area / n**0.5
 
 
 def _signed_count(J, n):
@@ -208,6 +228,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("leibniz", "zero", "stays 0", _leibniz(lambda p: 0)),
     ("leibniz", "abs", "has a sign", lambda M: leibniz(M).abs()),
     ("leibniz", "turned round", "in every term", lambda M: -leibniz(M)),
+    ("leibniz", "library", "torch's det was", lambda M: torch.linalg.det(M)),
+    ("leibniz", "slogdet", "torch's slogdet was", lambda M: M.slogdet()[0] * M.slogdet()[1].exp()),
     ("leibniz", "item", "must be a torch tensor", lambda M: leibniz(M).item()),
     ("leibniz", "float32", "number type", lambda M: leibniz(M.float())),
     ("logdet_block", "product of logs", "logarithms were multiplied",
@@ -219,12 +241,14 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("logdet_block", "dets", "no logarithm was taken", lambda A, B, D: A.det() * D.det()),
     ("logdet_block", "sum of dets", "determinants were added", lambda A, B, D: (A.det() + D.det()).abs().log()),
     ("logdet_block", "log of product", "product of the determinants", lambda A, B, D: (A.det() * D.det()).abs().log()),
+    ("logdet_block", "log of product, no abs", "product of both determinants",
+     lambda A, B, D: (A.det() * D.det()).log()),
     ("logdet_block", "dets first", "before its logarithm", lambda A, B, D: A.det().abs().log() + D.det().abs().log()),
     ("logdet_block", "A only", "D is missing", lambda A, B, D: torch.linalg.slogdet(A)[1]),
     ("logdet_block", "D only", "A is missing", lambda A, B, D: torch.linalg.slogdet(D)[1]),
     ("logdet_block", "difference", "were subtracted",
      lambda A, B, D: torch.linalg.slogdet(A)[1] - torch.linalg.slogdet(D)[1]),
-    ("logdet_block", "logdet", "torch.logdet", lambda A, B, D: A.logdet() + D.logdet()),
+    ("logdet_block", "logdet", "torch.logdet and from", lambda A, B, D: A.logdet() + D.logdet()),
     ("logdet_block", "diagonals", "diagonals were used", lambda A, B, D: logdet_triangular(A) + logdet_triangular(D)),
     ("logdet_block", "whole built", "was put together", lambda A, B, D: torch.linalg.slogdet(_whole(A, B, D))[1]),
     ("logdet_block", "first of slogdet", "second value of slogdet",
@@ -237,6 +261,7 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("slogdet_lu", "diagonal of M", "diagonal of M", lambda M: (_signs(M), logdet_triangular(M))),
     ("slogdet_lu", "log of negative", "of a negative number", _lu(log=lambda P, L, U: U.diag().log().sum())),
     ("slogdet_lu", "product first", "before the logarithm", _lu(log=lambda P, L, U: U.diag().prod().abs().log())),
+    ("slogdet_lu", "product first, no abs", "product of U's diagonal", _lu(log=lambda P, L, U: U.diag().prod().log())),
     ("slogdet_lu", "product of logs", "were multiplied", _lu(log=lambda P, L, U: U.diag().abs().log().prod())),
     ("slogdet_lu", "no log", "not its logarithm", _lu(log=lambda P, L, U: U.diag().abs().prod())),
     ("slogdet_lu", "moved rows", "rows that P moves",
@@ -255,13 +280,32 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("area_by_counting", "outside", "points outside", _count(area=lambda box, p: box * (1 - p))),
     ("area_by_counting", "no root n", "√n is missing", _count(error=lambda box, p, n: box * (p * (1 - p)).sqrt())),
     ("area_by_counting", "variance", "or a variance", _count(error=lambda box, p, n: box * p * (1 - p) / n)),
-    ("area_by_counting", "error of share", "error of the share",
+    ("area_by_counting", "error of share", "this is the error of the share",
      _count(error=lambda box, p, n: (p * (1 - p) / n).sqrt())),
     ("area_by_counting", "zero", "a count has an error", _count(error=lambda box, p, n: 0.0)),
-    ("area_by_counting", "too small", "too small: √",
+    ("area_by_counting", "too small", "0.20 times what it must be, too small",
      _count(error=lambda box, p, n: 0.2 * box * (p * (1 - p) / n).sqrt())),
-    ("area_by_counting", "too large", "too large: √",
+    ("area_by_counting", "too large", "9.00 times what it must be, too large",
      _count(error=lambda box, p, n: 9 * box * (p * (1 - p) / n).sqrt())),
+    ("area_by_counting", "half the error", "0.50 times what it must be, too small",
+     _count(error=lambda box, p, n: box * (p * (1 - p) / n).sqrt() / 2)),
+    ("area_by_counting", "no 1 - p", "the factor 1 − p", _count(error=lambda box, p, n: box * (p / n).sqrt())),
+    ("area_by_counting", "no p", "the factor p is", _count(error=lambda box, p, n: box * ((1 - p) / n).sqrt())),
+    ("area_by_counting", "p = 1/2", "for p = ½", _count(error=lambda box, p, n: box * 0.5 / n**0.5)),
+    ("area_by_counting", "variance of one", "p (1 − p) stands outside",
+     _count(error=lambda box, p, n: box * p * (1 - p) / n**0.5)),
+    ("area_by_counting", "p over root n", "the share itself", _count(error=lambda box, p, n: box * p / n**0.5)),
+    ("area_by_counting", "p outside", "one p stands outside",
+     _count(error=lambda box, p, n: box * p * ((1 - p) / n).sqrt())),
+    ("area_by_counting", "area for box", "by the area that was found",
+     _count(error=lambda box, p, n: box * p * (p * (1 - p) / n).sqrt())),
+    ("area_by_counting", "formula", "is |det J| itself",
+     lambda J, n: (J.det().abs(), area_by_counting(J, n)[1])),
+    ("area_by_counting", "formula and noise", "p of the same n points", _noisy_formula),
+    ("area_by_counting", "no transpose", "way back is transposed", _count(back=lambda J, x: x @ J.inverse())),
+    ("area_by_counting", "tight box", "smaller than the parallelogram", _scaled_box(0.97)),
+    ("area_by_counting", "uneven", "points are not even", _count(warp=lambda u: u**1.25)),
+    ("area_by_counting", "too even", "more even than random", _count(warp=_lattice)),
 ]
 
 # (not * to /: a sign is its own inverse; not dim=0 to dim=1 in P.argmax: p and its inverse have one sign)

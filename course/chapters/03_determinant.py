@@ -207,7 +207,7 @@ ends = [max(n for n in range(1, 20) if n * math.factorial(n) <= budget), round(b
 print(f"n! terms of n factors: n · n! passes n³ at n = {meet}, {meet * math.factorial(meet)} > {meet**3}; at "
       f"{meet - 1} it is {(meet - 1) * math.factorial(meet - 1)} < {(meet - 1)**3}")
 print(f"largest n with at most {budget:.0e} operations: {ends[0]}, {ends[1]}, {ends[2]:.0e}")
-marks = [(meet, meet * math.factorial(meet), f"n · n! > n³ from n = {meet}"),
+marks = [(meet, meet * math.factorial(meet), f"n = {meet}"),
          (ends[0], ends[0] * math.factorial(ends[0]), f"n = {ends[0]}"),
          (ends[1], budget, f"n = {ends[1]}"), (ends[2], budget, "n = 10⁹")]
 plots.show(pictures.costs(curves, budget, marks), "Operations for three ways to one number, up to constant factors. "

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Exercises 03 · The determinant
 #
-# Six tasks, about 50 minutes. You compute the same number in four ways, from the slowest to the one that flows use,
-# and then measure it with random points, without any formula.
+# Six tasks, about 50 minutes. You compute the same number in several ways, among them the one that flows use, and
+# then measure it with random points, without any formula.
 #
 # | # | Function | Missing | Minutes |
 # |---|---|---|---|
@@ -147,8 +147,8 @@ checks.ch03.check("slogdet_lu", slogdet_lu)
 # and count those inside. Say how far off the count may be: with a share p inside, the standard error of p is
 # √(p (1 − p) / n).
 #
-# **Law.** The area lies within 3 standard errors of |det J| (for at least 18 of 20 matrices: chance may put one
-# outside). Four times the points, half the error.
+# **Law.** The area lies within 3 standard errors of |det J| (for at least 18 of 20 matrices: chance may put one or
+# two outside). Four times the points, half the error. Area and error come from one count: both follow from p.
 
 # %%
 def area_by_counting(J, n):

@@ -91,12 +91,15 @@ BLOCK = Exercise(
                 _pair(lambda a, d: (a + d).abs().log(), torch.linalg.det)),
         Suspect("the logarithm of the product of the determinants: in float32 the product underflows first",
                 _pair(lambda a, d: (a * d).abs().log(), torch.linalg.det)),
+        Suspect("the logarithm of the product of both determinants, without an absolute value: NaN when the product "
+                "is negative", _pair(lambda a, d: (a * d).log(), torch.linalg.det)),
         Suspect("each determinant was computed before its logarithm: it underflows to 0; slogdet never forms it",
                 _pair(lambda a, d: a.abs().log() + d.abs().log(), torch.linalg.det)),
         Suspect("D is missing: only the block A was used", lambda A, B, D: log_abs_det(A)),
         Suspect("A is missing: only the block D was used", lambda A, B, D: log_abs_det(D)),
         Suspect("the logs were subtracted: that is ln of det A / det D", _pair(lambda a, d: a - d)),
-        Suspect("torch.logdet gives NaN for a negative determinant: use slogdet, which keeps the sign apart",
+        Suspect("the logarithm of a negative determinant is NaN, from torch.logdet and from det(…).log() alike: use "
+                "slogdet, which keeps the sign apart",
                 _pair(lambda a, d: a + d, torch.logdet)),
         Suspect("the diagonals were used: that is enough for triangular blocks only",
                 _pair(lambda a, d: a + d, lambda m: m.diagonal().abs().log().sum())),

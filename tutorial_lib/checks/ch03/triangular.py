@@ -42,11 +42,13 @@ TRIANGULAR = Exercise(
     passes="equals the library's ln|det|, also with negative entries, and at n = 1024 in float32",
     hints=("The determinant of a triangular matrix is the product of its diagonal. What is the logarithm of a product?",
            "ln|det|: the absolute value comes first, entry by entry, then the logarithm, then the sum.",
-           "Three calls in a row on `diagonal`: .abs(), .log(), .sum()."),
+           "Try your order of the three steps on diag(2, −0.5): its determinant is −1, so ln|det| must be 0, and no "
+           "NaN may appear on the way."),
     suspects=(
         Suspect("the logarithm of a negative number: take .abs() of the entries first",
                 lambda L: L.diagonal().log().sum()),
-        Suspect("the absolute value was taken after the logarithm, where NaN is already there",
+        Suspect("the absolute value was taken after the logarithm: it belongs before it; ln of an entry below 1 is "
+                "negative and must stay so, ln of a negative entry is NaN",
                 lambda L: L.diagonal().log().abs().sum()),
         Suspect("the logarithm of the product: the product underflows to 0 first; add logarithms instead",
                 lambda L: L.diagonal().prod().abs().log()),
