@@ -199,6 +199,27 @@ def _touched(binary, region):
     return (binary & region).any()
 
 
+def _by_ranks(normal, defect):
+    """From average ranks, 1 for the lowest."""
+    pooled = torch.cat([normal, defect])
+    ranks = torch.stack([(pooled < d).sum() + ((pooled == d).sum() + 1) / 2 for d in defect])
+    return ((ranks.sum() - len(defect) * (len(defect) + 1) / 2) / len(normal) / len(defect)).item()
+
+
+def _recursive(mask):
+    labels = torch.zeros(mask.shape, dtype=torch.long)
+
+    def visit(r, c, number):
+        if 0 <= r < mask.shape[0] and 0 <= c < mask.shape[1] and mask[r, c] and labels[r, c] == 0:
+            labels[r, c] = number
+            for i, j in ALL:
+                visit(r + i, c + j, number)
+
+    for r, c in mask.nonzero().tolist():
+        visit(r, c, int(labels.max()) + 1)
+    return labels
+
+
 WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer)
     ("threshold_from_normals", "ascending", "fpr of the normals *below*",
      lambda s, f: s.sort().values[_allowed(s, f)].item()),
@@ -208,12 +229,28 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("threshold_from_normals", "interpolated quantile", "N − 1 gaps", lambda s, f: torch.quantile(s, 1 - f).item()),
     ("threshold_from_normals", "rounded up", "rounded up",
      lambda s, f: s.sort(descending=True).values[math.ceil(f * len(s))].item()),
+    ("threshold_from_normals", "midpoint", "a midpoint or a quantile",
+     lambda s, f: s.sort(descending=True).values[(k := _allowed(s, f)) - 1:k + 1].mean().item() if _allowed(s, f)
+     else s.max().item()),
+    ("threshold_from_normals", "a little more", "a small amount was added",
+     lambda s, f: threshold_from_normals(s, f) + 1e-3),
+    ("threshold_from_normals", "nearest quantile", "rounds the place to either side",
+     lambda s, f: s.quantile(1 - f, interpolation="nearest").item()),
+    ("threshold_from_normals", "lower quantile", "counts in N − 1 steps",
+     lambda s, f: s.quantile(1 - f, interpolation="lower").item()),
+    ("threshold_from_normals", "higher quantile", "one place too high",
+     lambda s, f: s.quantile(1 - f, interpolation="higher").item()),
+    ("threshold_from_normals", "one down except at 0", "never off by more than one",
+     lambda s, f: s.sort(descending=True).values[(k := _allowed(s, f)) + (k > 1)].item()),
+    ("threshold_from_normals", "index beyond the end", "n entries have the numbers",
+     lambda s, f: sorted(s.tolist())[len(s) - _allowed(s, f)]),
+    ("threshold_from_normals", "shuffled", "not from the largest down", lambda s, f: s[int(100 * f)].item()),
     ("threshold_from_normals", "maximum", "no false alarm at all", lambda s, f: s.max().item()),
     ("threshold_from_normals", "three sigma", "only if the scores are Gaussian",
      lambda s, f: (s.mean() + 3 * s.std()).item()),
     ("threshold_from_normals", "median", "this is the median", lambda s, f: s.median().item()),
     ("threshold_from_normals", "a list", "must be one number", lambda s, f: s.sort(descending=True).values[:3]),
-    ("threshold_from_normals", "not sorted", "were not sorted", lambda s, f: s[_allowed(s, f)].item()),
+    ("threshold_from_normals", "not sorted", "were not sorted: entry", lambda s, f: s[_allowed(s, f)].item()),
     ("precision_at", "no prevalence", "prevalence was forgotten", lambda t, f, p: t / (t + f)),
     ("precision_at", "by all parts", "divided by all parts", lambda t, f, p: p * t),
     ("precision_at", "good parts not weighted", "good parts were forgotten", lambda t, f, p: p * t / (p * t + f)),
@@ -233,12 +270,24 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("auroc", "unsorted trapezoid", "back and forth",
      lambda n, d: torch.trapezoid(torch.stack([(d > t).double().mean() for t in torch.cat([n, d])]),
                                   torch.stack([(n > t).double().mean() for t in torch.cat([n, d])])).item()),
+    ("auroc", "not halved", "added and not halved", lambda n, d: 2 * auroc(n, d)),
+    ("auroc", "by N + M", "divided by N + M", lambda n, d: auroc(n, d) * len(n) * len(d) / (len(n) + len(d))),
+    ("auroc", "by N squared", "square, N² or M²", lambda n, d: auroc(n, d) * len(d) / len(n)),
+    ("auroc", "by M squared", "square, M² or N²", lambda n, d: auroc(n, d) * len(n) / len(d)),
+    ("auroc", "ranks, nothing subtracted", "among themselves not taken away",
+     lambda n, d: _by_ranks(n, d) + (len(d) + 1) / 2 / len(n)),
+    ("auroc", "ranks from 0", "they run from 1 if", lambda n, d: _by_ranks(n, d) - 1 / len(n)),
+    ("auroc", "ranks one too high", "each is one too high", lambda n, d: _by_ranks(n, d) + 1 / len(n)),
+    ("auroc", "not sorted, left", "before searchsorted, and ties count as 0",
+     lambda n, d: (torch.searchsorted(n, d) / len(n)).mean().item()),
+    ("auroc", "not sorted, right", "before searchsorted, and ties count as 1",
+     lambda n, d: (torch.searchsorted(n, d, right=True) / len(n)).mean().item()),
     ("auroc", "count of pairs", "not divided by N", lambda n, d: auroc(n, d) * len(n) * len(d)),
     ("auroc", "by normals", "number of normal images only",
      lambda n, d: auroc(n, d) * len(d)),
     ("auroc", "by defects", "number of defective images only",
      lambda n, d: auroc(n, d) * len(n)),
-    ("auroc", "not sorted", "not sorted before",
+    ("auroc", "not sorted", "searchsorted expects them sorted",
      lambda n, d: ((torch.searchsorted(n, d) + torch.searchsorted(n, d, right=True)) / 2 / len(n)).mean().item()),
     ("auroc", "difference of means", "difference of means", lambda n, d: (d.mean() - n.mean()).item()),
     ("auroc", "same positions", "equal positions", lambda n, d: (d > n[:len(d)]).double().mean().item()),
@@ -249,6 +298,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("image_score", "over the batch", "share one score",
      lambda m, how, k=1: image_score(m.reshape(1, -1, 1), how, k).repeat(len(m))),
     ("image_score", "batch axis away", "wrong shape", lambda m, how, k=1: image_score(m.movedim(0, 2), how, k)),
+    ("image_score", "a tuple", "max(1): values, indices",
+     lambda m, how, k=1: m.flatten(1).max(1) if how == "max" else image_score(m, how, k)),
     ("image_score", "row maxima", "rows of pixels are no unit",
      lambda m, how, k=1: m.max(2).values.mean(1) if how == "max" else image_score(m, how, k)),
     ("image_score", "sum for mean", "sum of all pixels",
@@ -266,6 +317,14 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("per_region_overlap", "background too", "was counted as a region",
      _shares(lambda b, r: b[r].double().mean(), lambda lab: lab.unique().tolist())),
     ("per_region_overlap", "IoU", "(IoU)", _shares(lambda b, r: (b & r).sum() / (b | r).sum())),
+    ("per_region_overlap", "one IoU", "one IoU of all regions",
+     lambda b, lab: ((b & (lab > 0)).sum() / (b | (lab > 0)).sum()).item()),
+    ("per_region_overlap", "first number dropped", "the first of labels.unique() was dropped",
+     _shares(lambda b, r: b[r].double().mean(), lambda lab: lab.unique().tolist()[1:])),
+    ("per_region_overlap", "range to the largest", "a number that does not occur",
+     _shares(lambda b, r: b[r].double().mean(), lambda lab: range(1, int(lab.max()) + 1))),
+    ("per_region_overlap", "mean of bool", "a mean of True/False",
+     lambda b, lab: sum(b[lab == n].mean().item() for n in lab.unique() if n)),
     ("per_region_overlap", "precision", "that is a precision",
      _shares(lambda b, r: (b & r).sum() / max(int(b.sum()), 1))),
     ("per_region_overlap", "by picture", "by the picture's pixels", _shares(lambda b, r: (b & r).double().mean())),
@@ -293,6 +352,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("connected_regions", "background too", "mask it out", lambda m: connected_regions(m) + 1),
     ("connected_regions", "inverted", "mask is inverted", lambda m: connected_regions(~m)),
     ("connected_regions", "ten steps", "stopped too early", lambda m: _compact(_pooled(m, 10))),
+    ("connected_regions", "hundred steps", "too few steps", lambda m: _compact(_pooled(m, 100))),
+    ("connected_regions", "recursion", "keep the pixels to visit in a list", _recursive),
     ("connected_regions", "too far", "reaches further", _two_steps_apart),
     ("connected_regions", "in place", "changed in place", _consuming),
 ]

@@ -122,6 +122,15 @@ def test_average_precision_equals_its_sum_and_scikit_learn(scores, labels):
     )
 
 
+def test_perfect_scores_give_exactly_1_and_never_more():
+    for defective in range(1, 120):  # 1/9 added nine times is 1.0000000000000002
+        labels = np.arange(defective + 7) >= 7
+        assert metrics.auroc(np.arange(defective + 7.0), labels) <= 1
+        assert metrics.average_precision(np.arange(defective + 7.0), labels) <= 1
+        truth = labels[None]
+        assert metrics.pixel_auroc([truth * 1.0], [truth]) <= 1 and metrics.aupro([truth * 1.0], [truth]) <= 1
+
+
 @each_image_case
 def test_auroc_of_the_negated_score_is_one_minus_auroc(scores, labels):
     assert metrics.auroc(-scores, labels) == pytest.approx(1 - metrics.auroc(scores, labels), abs=1e-12)

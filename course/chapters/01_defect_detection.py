@@ -20,6 +20,7 @@ import tutorial_lib  # noqa: F401  first: it makes a mismatched torchvision impo
 import math
 import tempfile
 from pathlib import Path
+from statistics import NormalDist
 
 import torch
 from IPython.display import display
@@ -52,24 +53,25 @@ plots.show(inspection.framed(rows), "Four products of the course's defect factor
 #
 # **Predict.** Back to the vendor. Of a hundred alarms, how many are real?
 #
-# <details><summary>(a) About 95.</summary>That is the share of *defective parts* that raise an alarm. You asked about the
-# share of *alarms* that are real: another group, another share.</details>
+# <details><summary>(a) About 16.</summary>Yes. Count two thousand parts, as the next cell does.</details>
 # <details><summary>(b) About 90: some are lost to false alarms.</summary>The right direction, and far too little: there
 # are 99 good parts for every bad one, and each of them may raise an alarm.</details>
-# <details><summary>(c) About 16.</summary>Yes. Count a thousand parts, as the next cell does.</details>
+# <details><summary>(c) About 95.</summary>That is the share of *defective parts* that raise an alarm. You asked about the
+# share of *alarms* that are real: another group, another share.</details>
 
 # %%
-parts, tpr, fpr, prevalence = 1000, 0.95, 0.05, 0.01
-real, false = parts * prevalence * tpr, parts * (1 - prevalence) * fpr
-print(f"of {parts} parts: {real:.1f} real alarms, {false:.1f} false ones; {real / (real + false):.0%} of the alarms are real")
-hits, alarms = math.ceil(real), math.ceil(false)                               # whole parts, for the picture
-plots.show(inspection.thousand(hits, parts // 100 - hits, alarms), f"A thousand parts, ten of them defective, at the "
-           f"vendor's rates. Rounded up to whole parts, {hits} alarms are real and {alarms} are false.")
+parts, tpr, fpr, prevalence = 2000, 0.95, 0.05, 0.01
+defective = round(parts * prevalence)                                         # 20
+real, false = round(defective * tpr), round((parts - defective) * fpr)        # 19 and 99, whole numbers
+print(f"of {parts} parts: {real} real alarms, {defective - real} defect missed, {false} false alarms; "
+      f"{real / (real + false):.0%} of the alarms are real")
+plots.show(inspection.dots(parts, real, defective - real, false), f"{parts} parts, {defective} of them defective, at the "
+           f"vendor's rates: {real} alarms are real, {false} are false, and {defective - real} defective part passes.")
 
 
 # %% [markdown]
 # The dots tell the story: every orange triangle is a defect that was found, and the amber squares outnumber them five to
-# one. Four rates are needed to say it:
+# one. Three rates go in, and a fourth comes out:
 #
 # - *true-positive rate* (TPR): share of the defective parts that raise an alarm, 0.95;
 # - *false-positive rate* (FPR): share of the good parts that do, 0.05;
@@ -78,7 +80,8 @@ plots.show(inspection.thousand(hits, parts // 100 - hits, alarms), f"A thousand 
 #
 # $$\text{precision} = \frac{\pi \cdot \text{TPR}}{\pi \cdot \text{TPR} + (1 - \pi) \cdot \text{FPR}}$$
 #
-# TPR and FPR belong to the camera. The prevalence belongs to your factory. No data sheet knows it.
+# TPR and FPR belong to the camera. The prevalence belongs to your factory. No data sheet knows it. (The letter π is the
+# prevalence in this chapter only. In articles on flows π(z) is the base density, which the course writes p(z).)
 
 # %%
 def precision_at(pi, tpr, fpr):
@@ -235,7 +238,8 @@ plots.show(judging.scores_and_roc(normal, defect, roc, line, area), f"Left: scor
 # Slide the black line in the left picture from right to left, and count at each place: which share of the good washers
 # lies above it (FPR), which share of the damaged ones (TPR)? Each line gives one point; together they are the *ROC curve*.
 # The area under it is the AUROC. The first two printed lines agree, and that is a theorem, not luck: **AUROC is the probability
-# that a damaged image scores higher than a good one**, a tie counting one half. 0.5 is guessing.
+# that a damaged image scores higher than a good one**, a tie counting one half. With N good and M damaged images there are N · M
+# pairs. 0.5 is guessing.
 #
 # **Predict.** All scores go through exp(·). What happens to the AUROC?
 #
@@ -299,7 +303,8 @@ plots.show(judging.overlap_curves(heat, truth, fpr_axis, shares, 0.3), "A perfec
 # *share of each* is marked, and averages **over the regions**. So a region of 100 pixels weighs as much as one of 10,000.
 # Draw PRO over the false-positive rate of the pixels, as in the right picture. A map that marks a third of all good
 # pixels is of no use, so only the part up to 0.3 counts; the curve is cut there by straight interpolation, and the area is
-# divided by 0.3. By hand: the mean height of the orange line from 0 to 0.3 is (1 + 0.15)/2 = 0.575. A map without any
+# divided by 0.3. By hand: up to 0.3 the blue line is 1 and the dotted one 0.15 on average, so the orange one is
+# (1 + 0.15)/2 = 0.575 on average. A map without any
 # information gets about 0.15, not 0.5.
 
 # %%
@@ -322,20 +327,23 @@ for kind, (_, masks) in bad.items():
 #
 # ### Touch it: the score lab
 #
-# Two tabs, two questions. **How far apart must the histograms be before half of the alarms are real, at one bad part in a
-# thousand?** And: **how large must a missed defect be before pixel AUROC falls below 0.9?**
+# Two tabs, two questions. **At one bad part in a thousand, how far apart must the histograms be before half of the alarms
+# are real and half of the defects are found?** And: **how large must a missed defect be before pixel AUROC falls below 0.9?**
 
 # %%
 display(score_lab.score_lab())
 fig, sentence = score_lab.strip()
 plots.show(fig, sentence)
+far = score_lab.measure(score_lab.State(distance=2.0, prevalence=0.001, threshold=4.2))
+print(f"distance 2, threshold 4.2: {far['precision']:.0%} of the alarms are real, {far['tpr']:.1%} of the defects are found")
 fig, sentence = missed_region.strip()
 plots.show(fig, sentence)
 
 # %% [markdown]
 # First tab: the left and the middle state have the *same* scores and the same AUROC; only the prevalence differs. With the
-# threshold left at 1, no distance helps, because the false alarms stay. Moved to the middle of the defective scores, a
-# distance of 3.3 spreads does it, if you accept that half of the defects pass.
+# threshold left at 1, no distance helps, because the false alarms stay. A threshold far to the right makes half of the
+# alarms real at distance 2 already, and finds hardly any defect: that is the printed line. To find half of the defects
+# as well, the threshold must lie in the middle of their scores, and that takes a distance of 3.3 spreads.
 #
 # Second tab: a missed defect must cover a quarter of the area of the found one before pixel AUROC falls below 0.9. AUPRO
 # says 0.575 at every size.
@@ -350,10 +358,10 @@ plots.show(fig, sentence)
 #
 # <details><summary>(a) The maximum, both times: defects are bright.</summary>The haze is not bright anywhere. It lifts
 # every pixel a little, and the largest noise pixel hardly notices.</details>
-# <details><summary>(b) The mean, both times: it uses all pixels.</summary>It does, also the 4,087 that know nothing of a
-# 3 × 3 defect.</details>
-# <details><summary>(c) The maximum for the spot, the mean for the haze.</summary>Yes. Each score is a bet on how large a
+# <details><summary>(b) The maximum for the spot, the mean for the haze.</summary>Yes. Each score is a bet on how large a
 # defect is.</details>
+# <details><summary>(c) The mean, both times: it uses all pixels.</summary>It does, also the 4,087 that know nothing of a
+# 3 × 3 defect.</details>
 
 # %%
 draw = torch.Generator().manual_seed(0)
@@ -377,12 +385,13 @@ def separates(a, b):
 for name in how:
     noise, spots, hazes = (torch.cat(parts) for parts in planted[name])       # (2000,) each
     print(f"{name:8s} 3×3 defect: AUROC {separates(noise, spots):.2f}   haze: {separates(noise, hazes):.2f}")
-print(f"the 3×3 defect by the mean, in theory: {0.5 * math.erfc(-(9 * 6 / 4096) * 64 / 2):.3f}")
+shift, scatter = 9 * 6 / 4096, 1 / 64         # of the mean over 4,096 pixels; a difference scatters by √2 as much
+print(f"the 3×3 defect by the mean, in theory: {1 - NormalDist(shift, scatter * 2**0.5).cdf(0):.3f}")
 plots.show(judging.map_strip(maps[:, 0], ["noise", "3×3 defect", "haze of 0.18"]), "Three noise maps on one colour scale: "
            "without a defect, with a 3×3 defect in the middle, and with a haze that nobody sees.")
 
 # %% [markdown]
-# The mean finds the spot with AUROC 0.72 in theory, and about that here: nine pixels of 4,096 lift it by 9 · 6/4096 = 0.013,
+# The mean finds the spot with AUROC 0.725 in theory, and about that here: nine pixels of 4,096 lift it by 9 · 6/4096 = 0.013,
 # less than the 1/64 = 0.016 by which it scatters from map to map. The maximum finds every spot, and of the haze it sees
 # little: about two thirds of the pairs, where the mean gets all. The mean of the top 1 % loses least when you do not know
 # what is coming. The same maps, and the verdict runs from two thirds to 1.00. Now the washers:
@@ -402,8 +411,8 @@ for name, score in how.items():
 #
 # In chapter 00 you dragged a line through the scores of good and damaged washers and looked for the lowest cost. In a
 # factory you have no damaged ones. What you can have is a promise about the good ones: **at most a share fpr of them raises an alarm.**
-# Sort the scores of good images that were not trained on from the top, let that share stay above, and draw the line at the
-# next one. (`detector.calibrate(normals, fpr)` scores and does this.)
+# Sort the scores of N good images that were not trained on from the top. Let ⌊fpr · N⌋ of them stay above (⌊ ⌋: rounded
+# down to a whole number), and draw the line at the next one. (`detector.calibrate(normals, fpr)` scores and does this.)
 
 # %%
 held_out = detector.score(factory.normal("washer", 200, seed=4))              # (200,): good, seen by nothing so far
@@ -422,7 +431,7 @@ print(f"with 40 normals and fpr 0.05, fresh false alarms run from {low:.1%} to {
 print(quantile_threshold(calibration[:40], 0.01)["note"])
 
 # %% [markdown]
-# With 200 normals both promises are kept on fresh good washers to within one percent; about *damaged* ones none was made. With 40 the line is a matter of luck. And 40 normals cannot promise 1 % at all: a
+# With 200 normals both promises are kept on fresh good washers to within one percentage point; about *damaged* ones none was made. With 40 the line is a matter of luck. And 40 normals cannot promise 1 % at all: a
 # hundredth of forty is less than one image. (In section 2 the line of 200 normals met 40 others, and 12 % of them lay above
 # it: a count of 5 where 2 were expected.) Chapter 15 makes the promise exact.
 #
@@ -476,9 +485,9 @@ print(f"line from training images {wrong_line:.2f}: {(trained_on > wrong_line).f
 # they know nothing. For each, choose the line with the best accuracy on 40 test images, 20 of them defective. What accuracy
 # will the report show?
 #
-# <details><summary>(a) 50 %: they know nothing.</summary>Each line was chosen among 41 for being good on these very
+# <details><summary>(a) Around 60 %.</summary>Yes, and close to 70 % if you also report only the best of the ten.</details>
+# <details><summary>(b) 50 %: they know nothing.</summary>Each line was chosen among 41 for being good on these very
 # images. Some line always is.</details>
-# <details><summary>(b) Around 60 %.</summary>Yes, and close to 70 % if you also report only the best of the ten.</details>
 # <details><summary>(c) 100 %, with enough lines.</summary>A line cuts the ranking once. It cannot fit 40
 # labels.</details>
 
@@ -506,8 +515,9 @@ plots.show(judging.luck(*zip(*ten, strict=True)), f"Ten scorers without informat
 # %% [markdown]
 # No orange dot lies below one half: a line that calls everything defective is right for 20 of 40 already. The blue squares
 # scatter around one half. Nobody cheated; the test set was used
-# twice. The same holds for every choice: the line, k of the top-k score, the epoch at which training stopped, the seed. The best F1
-# on the test set, which many tables report, is this cell with another name.
+# twice. The same holds for every choice: the line, k of the top-k score, the epoch at which training stopped, the seed. Many
+# tables report the best F1 on the test set. F1 is one number made of precision p and true-positive rate r,
+# 2 p r / (p + r), and taking its best value over all lines is this cell with another name.
 #
 # ## 7 · What you see and what a detector sees
 #
@@ -523,6 +533,9 @@ for name, judge, at in (("washer", detector, line), ("metal", on_metal, quantile
     for kind in ("scratch", "spot"):
         pictures = [factory.defective(name, kind, 20, severity=s, seed=7)[0] for s in severities]
         curves[f"{name}, {kind}"] = [(judge.score(x) > at).float().mean().item() for x in pictures]
+old_line = normal.quantile(0.95)                                               # as chapter 00 drew it
+at_old = sum(int(score > old_line) for score in detector.score(factory.defective("washer", "scratch", 20, severity=1.0, seed=7)[0]))
+print(f"line of chapter 00 {old_line:.1f}: {at_old} of 20 scratches on washers at severity 1; line of this chapter {line:.1f}:")
 for name, found in curves.items():
     print(f"{name:16s} " + "  ".join(f"{s:.1f}: {20 * share:2.0f} of 20" for s, share in zip(severities, found, strict=True)))
 fig = judging.over_severity(severities, curves, 0.05)
@@ -537,6 +550,10 @@ print(f"metal scratches at severity 1: pixel AUROC {metrics.pixel_auroc(deep_map
 
 # %% [markdown]
 # Of the scratches on washers the detector finds two in three at severity 0.6 and none at 0.2. Where is your number?
+#
+# Chapter 00 told you that this detector misses more than half of the deepest scratches. Here it finds most of them, in
+# the same pictures with the same scores. Only the line moved: there it left 5 % of 40 washers above it, here 5 % of 200
+# others. With 40, the two or three highest scores decide where the line lies.
 #
 # The surprise is the scratch on metal, plain to see in the strip of section 1. The detector finds no more of them than it
 # raises false alarms, even at full severity. And its maps are not blind: over these twenty pictures a pixel on a scratch
@@ -586,15 +603,15 @@ print(f"metal scratches at severity 1: pixel AUROC {metrics.pixel_auroc(deep_map
 # **4.** *(earlier: 00)* How many defective images does a detector of this course need for training?
 #
 # <details><summary>(a) A few of each kind.</summary>It would learn those kinds. The next defect is another one.</details>
-# <details><summary>(b) None.</summary>Right. It learns what good looks like.</details>
-# <details><summary>(c) As many as good ones.</summary>That would be a classifier, and nobody has these images.</details>
+# <details><summary>(b) As many as good ones.</summary>That would be a classifier, and nobody has these images.</details>
+# <details><summary>(c) None.</summary>Right. It learns what good looks like.</details>
 #
 # **5.** *(earlier: 00)* The anomaly map of a scratched washer is clearly bright on the scratch. Does the washer raise an alarm?
 #
 # <details><summary>(a) Yes, the map shows it.</summary>The map shows *where* in this picture. The line is drawn across all
 # pictures.</details>
-# <details><summary>(b) Only if its score lies above the line.</summary>Right. In chapter 00 the scratch of the opening
-# picture did not, and in section 7 nearly all scratches on metal did not.</details>
+# <details><summary>(b) Only if its score lies above the line.</summary>Right. The scratch of the
+# opening picture did not, at the line of chapter 00, and in section 7 nearly all scratches on metal did not.</details>
 # <details><summary>(c) Yes, if pixel AUROC is above 0.9.</summary>Pixel AUROC of the metal scratches was above 0.9, and one in twenty raised an
 # alarm.</details>
 
@@ -610,10 +627,10 @@ print(f"metal scratches at severity 1: pixel AUROC {metrics.pixel_auroc(deep_map
 # | formula card | |
 # |---|---|
 # | precision | π TPR / (π TPR + (1 − π) FPR) |
-# | AUROC | (pairs ordered rightly + ½ ties) / (N · M) |
+# | AUROC | (pairs ordered rightly + ½ ties) / (N · M); N good, M defective images |
 # | PRO at a threshold | mean over the regions of (marked pixels of the region / its pixels) |
 # | AUPRO | area under PRO over FPR from 0 to 0.3, divided by 0.3; chance: 0.15 |
-# | threshold | the normal score with ⌊fpr · N⌋ others above it |
+# | threshold | the normal score with ⌊fpr · N⌋ others above it (⌊ ⌋: rounded down) |
 # | image score | max, mean, or mean of the k largest |
 
 # %% [markdown]

@@ -35,7 +35,7 @@ from tutorial_lib import checks
 # ## 1 · A threshold from normal images (6 min)
 #
 # You have the scores of N normal images and no defective one. An alarm is `score > threshold`. Choose the lowest of the
-# scores as threshold at which at most a share `fpr` of the normals raises an alarm.
+# scores as threshold at which at most a share `fpr` of the normals raises an alarm: one of the scores, no value between.
 #
 # **Law.** At most a share fpr lies above. No lower score would do. A smaller fpr never lowers the threshold.
 

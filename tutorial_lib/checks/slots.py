@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tutorial_lib.checks.findings import Finding, Stop
 
-
 SEVERAL = ("the call returns several things (max(1): values, indices; jvp: value, derivative; autograd.grad: one per "
            "input). Take the one that is asked for")
 
@@ -42,7 +41,8 @@ class TensorSlot(Slot):
 
     def examine(self, value) -> None:
         if isinstance(value, tuple):
-            raise Stop(Finding("type", f"{self.name} must be a torch tensor", f"found a tuple of {len(value)}", SEVERAL))
+            raise Stop(Finding("type", f"{self.name} must be a torch tensor", f"found a tuple of {len(value)}",
+                               SEVERAL))
         if not isinstance(value, Tensor):
             found = "a NumPy array" if type(value).__module__ == "numpy" else f"a {type(value).__name__}"
             raise Stop(Finding("type", f"{self.name} must be a torch tensor", f"found {found}",

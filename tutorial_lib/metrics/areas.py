@@ -23,7 +23,8 @@ def area(weights: np.ndarray, above: np.ndarray, through: np.ndarray, limit: flo
     earned = np.where(above < limit, limit - (above + through) / 2, 0.0)  # (N,)
     cut = (above < limit) & (through > limit)  # ties that straddle the limit
     earned[cut] = (limit - above[cut]) ** 2 / (2 * (through[cut] - above[cut]))
-    return float(np.dot(weights, earned) / limit)
+    value = float(np.dot(weights, earned) / limit)
+    return min(max(value, 0.0), 1.0)  # a sum of shares: rounding may lead it past its ends
 
 
 def false_positive_shares(defective: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -33,4 +33,4 @@ def average_precision(scores, labels) -> float:
     last_of_tie = np.append(scores[order][1:] != scores[order][:-1], True)
     found, inspected = found[last_of_tie], np.flatnonzero(last_of_tie) + 1
     gained = np.diff(found, prepend=0) / found[-1]
-    return float(np.dot(gained, found / inspected))
+    return min(float(np.dot(gained, found / inspected)), 1.0)  # rounding may lead the sum past its end

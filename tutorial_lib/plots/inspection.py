@@ -1,4 +1,4 @@
-"""What a factory sees: pictures in green and orange frames, a thousand parts as dots, alarms over prevalence."""
+"""What a factory sees: pictures in green and orange frames, parts as dots, alarms over prevalence."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def framed(rows: Sequence[Sequence[Cell]], side: float = 1.7) -> Figure:
     return fig
 
 
-def thousand(hits: int, missed: int, false_alarms: int, parts: int = 1000) -> Figure:
+def dots(parts: int, hits: int, missed: int, false_alarms: int) -> Figure:
     """One dot per part: good and quiet, good with an alarm, defective with an alarm, defective and quiet."""
-    fig = Figure(figsize=(7.0, 3.4), dpi=style.DPI, layout="constrained")
+    fig = Figure(figsize=(7.6, 3.6), dpi=style.DPI, layout="constrained")
     ax = fig.add_subplot()
     kind = np.repeat([0, 1, 2, 3], [parts - hits - missed - false_alarms, false_alarms, hits, missed])
     kind = np.random.default_rng(2).permutation(kind)
-    x, y = np.arange(parts) % 50, np.arange(parts) // 50
+    x, y = np.arange(parts) % 80, np.arange(parts) // 80
     looks = ((style.PALE, "o", 14, "good, no alarm"), (style.AMBER, "s", 26, "good, false alarm"),
              (style.ORANGE, "^", 42, "defective, found"), (style.BLACK, "x", 36, "defective, missed"))
     for k, (colour, marker, size, label) in enumerate(looks):

@@ -22,12 +22,21 @@ def _above(scores: Tensor, threshold) -> int:
     return int((scores > float(threshold)).sum())
 
 
-def _share(call):
+def _counts_above(call):
+    """(n, fpr, scores above the threshold, scores that may lie above) of every case."""
     for n in (60, 30, 97):
         for fpr in RATES:
-            above = _above(_scores(n), call(_scores(n), fpr))
-            if above > fpr * n + 1e-6:
-                return f"{n} normal scores, fpr = {fpr:g}: {above} lie above the threshold, {fpr * n:.4g} are allowed"
+            yield n, fpr, _above(_scores(n), call(_scores(n), fpr)), math.floor(fpr * n + 1e-9)
+
+
+def _share(call):
+    cases = list(_counts_above(call))
+    off_by_one = all(above in (allowed, allowed + 1) for _, _, above, allowed in cases)
+    for n, fpr, above, allowed in cases:
+        if above > allowed:
+            return (f"{n} normal scores, fpr = {fpr:g}: {above} lie above the threshold, {fpr * n:.4g} are allowed",
+                    "never off by more than one score: look at the place in the ranking, counted from 0, and at what a "
+                    "quantile does between two scores" if off_by_one else "")
     return None
 
 
@@ -35,17 +44,30 @@ def _monotone(call):
     scores = _scores(60)
     found = [float(call(scores, fpr)) for fpr in (0.01, 0.05, 0.1, 0.3)]
     if found != sorted(found, reverse=True):
-        return "fpr 0.01, 0.05, 0.1, 0.3 gives thresholds " + ", ".join(f"{t:.3f}" for t in found)
+        return ("fpr 0.01, 0.05, 0.1, 0.3 gives thresholds " + ", ".join(f"{t:.3f}" for t in found),
+                "the scores were not sorted, or not from the largest down")
     return None
 
 
 def _tight(call):
-    for n in (60, 30, 97):
+    cases = list(_counts_above(call))
+    off_by_one = all(above >= allowed - 1 for _, _, above, allowed in cases)
+    for n, fpr, above, allowed in cases:
+        if above < allowed:
+            return (f"{n} normal scores, fpr = {fpr:g}: {above} lie above the threshold, {allowed} would be allowed",
+                    "one place too high in the ranking: the threshold itself raises no alarm" if off_by_one else "")
+    return None
+
+
+def _one_of_them(call):
+    for n in (60, 30):
         for fpr in RATES:
-            scores = _scores(n)
-            above, allowed = _above(scores, call(scores, fpr)), math.floor(fpr * n + 1e-9)
-            if above < allowed:
-                return f"{n} normal scores, fpr = {fpr:g}: {above} lie above the threshold, {allowed} would be allowed"
+            threshold = float(call(_scores(n), fpr))
+            below = _scores(n).sort(descending=True).values[math.floor(fpr * n + 1e-9)]
+            if abs(threshold - float(below)) > 1e-6:
+                what = "a small amount was added" if threshold - below < 0.01 else "a midpoint or a quantile"
+                return (f"{n} normal scores, fpr = {fpr:g}: found {threshold:.4f}; the next score below is {below:.4f}",
+                        f"{what}: an alarm is score > threshold, so the score itself raises none and will do")
     return None
 
 
@@ -66,8 +88,9 @@ THRESHOLD = Exercise(
     laws=(Law("a smaller fpr must not lower the threshold", _monotone),
           Law("more normal parts raise an alarm than fpr allows", _share),
           Law("the threshold is higher than it needs to be", _tight),
+          Law("the threshold is not one of the scores", _one_of_them),
           Law("equal scores break the promise", _tied)),
-    passes="at most a share fpr of the normals lies above, no lower score would do, smaller fpr gives a higher line",
+    passes="one of the scores; at most a share fpr of the normals lies above, no lower score would do",
     hints=("An alarm is score > threshold, strictly. If the threshold is itself one of the scores, that one does not "
            "raise an alarm.",
            "Sort from the largest down. The first `allowed` scores may lie above; which one is the first that may not?",
@@ -84,6 +107,10 @@ THRESHOLD = Exercise(
                 _threshold(lambda s, k, f: s[k + 1])),
         Suspect("torch.quantile interpolates between N − 1 gaps: on few scores one more than allowed lies above",
                 lambda s, f: float(s.quantile(1 - f))),
+        Suspect("torch.quantile with interpolation=\"nearest\" rounds the place to either side: sometimes too many lie "
+                "above", lambda s, f: float(s.quantile(1 - f, interpolation="nearest"))),
+        Suspect("torch.quantile with interpolation=\"lower\" counts in N − 1 steps: sometimes one too many lies "
+                "above", lambda s, f: float(s.quantile(1 - f, interpolation="lower"))),
         Suspect("the largest normal score: no false alarm at all, fpr is not used", lambda s, f: float(s.max())),
         Suspect("mean plus a multiple of the spread: that promises a share only if the scores are Gaussian",
                 lambda s, f: float(s.mean() + 3 * s.std())),

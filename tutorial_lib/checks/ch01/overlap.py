@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tutorial_lib.checks.core import Exercise, Law, Suspect
+from tutorial_lib.checks.findings import Stop
 from tutorial_lib.checks.slots import NumberSlot
 
 
@@ -55,8 +56,23 @@ def _any(call):
 def _names(call):
     labels = _labels()
     other = torch.tensor([0, 7, 2, 4])[labels]  # the same regions under other numbers, with gaps
-    gap = abs(float(call(_alarm(), labels)) - float(call(_alarm(), other)))
+    plain = float(call(_alarm(), labels))
+    try:
+        gap = abs(plain - float(call(_alarm(), other)))
+    except Stop as stop:
+        raise Stop(stop.finding.because("a number that does not occur: the labels have gaps, here 2, 4 and 7. Go "
+                                        "through labels.unique(), not range(1, …)")) from None
     return None if gap < 1e-6 else f"numbers 1, 2, 3 and 7, 2, 4 for the same regions: the results differ by {gap:.4f}"
+
+
+def _filled(call):
+    labels = torch.full((6, 8), 3)
+    labels[:, 5:] = 5
+    found, expected = float(call(labels == 3, labels)), 0.5
+    return None if abs(found - expected) < 1e-6 else (
+        f"regions 3 and 5 fill the picture, 3 is all marked, 5 is not: expected 0.5000, found {found:.4f}",
+        "the first of labels.unique() was dropped, or one subtracted from their number: that is the background only if "
+        "there is any; leave out the number 0")
 
 
 def _shares(binary: Tensor, labels: Tensor, divide=lambda part, b: part.sum(), start: int = 1) -> float:
@@ -72,7 +88,8 @@ OVERLAP = Exercise(
           Law("for a single region it must be the marked share of that region", _one_region),
           Law("two regions must weigh the same, whatever their size", _equal_weight),
           Law("it is not the mean over the regions of their marked shares", _any),
-          Law("the numbers that name the regions must not matter", _names)),
+          Law("the numbers that name the regions must not matter", _names),
+          Law("a picture without background goes wrong", _filled)),
     passes="one region gives its recall, a region of 4 pixels weighs as much as one of 40, background is none",
     hints=("labels.unique() lists the numbers in use. Which of them is no region?",
            "For one region, labels == number is its mask. Which share of it is marked?",
@@ -81,8 +98,10 @@ OVERLAP = Exercise(
         Suspect("weighted by pixels: marked pixels of all regions over all their pixels; a large region drowns a small "
                 "one", lambda b, lab: float((b & (lab > 0)).sum() / (lab > 0).sum())),
         Suspect("the background (label 0) was counted as a region", lambda b, lab: _shares(b, lab, start=0)),
-        Suspect("divided by the union (IoU): here the share of the *region* is asked, extra marks outside cost nothing",
+        Suspect("divided by the union (IoU): PRO divides by the region's own pixels, extra marks outside cost nothing",
                 lambda b, lab: _shares(b, lab, lambda p, binary: (p | binary).sum())),
+        Suspect("one IoU of all regions together: PRO divides by each region's own pixels, then averages over them",
+                lambda b, lab: float((b & (lab > 0)).sum() / (b | (lab > 0)).sum())),
         Suspect("divided by all marked pixels: that is a precision; divide by the region's own pixels",
                 lambda b, lab: _shares(b, lab, lambda p, binary: binary.sum().clamp(min=1))),
         Suspect("divided by the picture's pixels: divide by the region's own pixels",

@@ -33,6 +33,8 @@ def picture(text: str) -> Tensor:
 U = picture("#..# #..# #### ....")
 COMB = picture("#.#.#.# #.#.#.# #.#.#.# #######")
 SPIRAL = picture("####### ......# #####.# #...#.# #.###.# #.....# #######")
+SNAKE = torch.ones(31, 31, dtype=torch.bool)  # every second row, joined at alternating ends: 511 pixels in a row
+SNAKE[1::4, :-1] = SNAKE[3::4, 1:] = False
 LINE = torch.ones(1, 40, dtype=torch.bool)
 BLOCKS = picture("##...... ##...... ..##.... ..##.... ........ .....#.. ....#...")  # two regions, joined at corners
 APART = picture("........ .##..##. .##..##. ........ ..###... ........")          # three regions, away from the edges
@@ -103,6 +105,17 @@ def _winding(call):
     return None
 
 
+def _very_long(call):
+    found = _count(call, SNAKE)
+    return None if found == 1 else (f"a snake of {int(SNAKE.sum())} pixels: expected 1 region, found {found}",
+                                    "too few steps: a fixed number fits short regions; repeat until nothing changes")
+
+
+def _large(call):
+    found = _count(call, torch.ones(60, 60, dtype=torch.bool))
+    return None if found == 1 else f"a mask of 60 × 60 pixels, all True: expected 1 region, found {found}"
+
+
 def _flips(call):
     for seed in range(3):
         mask = _random(seed)
@@ -139,6 +152,8 @@ REGIONS = Exercise(  # causes stand in the laws: learners number the same region
           Law("pixels that touch at a corner belong together", _diagonal),
           Law("a long region must carry one label", _long),
           Law("a winding region must carry one label", _winding),
+          Law("a very long region must carry one label", _very_long),
+          Law("a large region must carry one label", _large),
           Law("the number of regions must not change when the mask is turned over", _flips),
           Law("the regions are not the 8-connected ones", _same_regions),
           Law("the labels must be 1, 2, …, number of regions", _numbered)),
