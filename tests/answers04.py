@@ -133,6 +133,12 @@ def _modes(first=lambda image, mode, g_inv: image, second=lambda image, mode, g_
     return answer
 
 
+def _grid_as_z(logpdf_z, g, g_inv, grid):
+    x = g(grid)
+    log_p = logpdf_z(grid) - torch.gradient(x, spacing=(grid,))[0].abs().log()
+    return g(grid[logpdf_z(grid).argmax()]), x[log_p.argmax()]
+
+
 WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answers)
     ("lognormal_density", "no 1/x", "factor 1/x is missing", lambda x: _pi(x.log())),
     ("lognormal_density", "log returned", "logarithm of the density", lambda x: lognormal_density(x).log()),
@@ -154,6 +160,11 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
      pi(gi(x)) / torch.trapezoid(pi(gi(x)), x)),
     ("affine_logpdf", "plus", "was added", _affine(_solve, lambda x, A: -_ln(x, A))),
     ("affine_logpdf", "A for its inverse", "instead of A⁻¹", _affine(lambda x, A, b: (x - b) @ A.T, _ln)),
+    ("affine_logpdf", "forwards", "computed once more", _affine(lambda x, A, b: x @ A.T + b, _ln)),
+    ("affine_logpdf", "no constant", "normal density is missing",
+     lambda x, A, b: affine_logpdf(x, A, b) + 0.5 * len(b) * math.log(2 * math.pi)),
+    ("affine_logpdf", "constant of one", "that of one dimension",
+     lambda x, A, b: -0.5 * _solve(x, A, b).square().sum(1) - 0.5 * math.log(2 * math.pi) - _ln(x, A)),
     ("affine_logpdf", "no transpose", "wrong side", _affine(lambda x, A, b: (x - b) @ A.inverse(), _ln)),
     ("affine_logpdf", "no log_det", "is missing: this is", _affine(_solve, lambda x, A: 0.0)),
     ("affine_logpdf", "no b", "b was not", _affine(lambda x, A, b: x @ A.inverse().T, _ln)),
@@ -173,6 +184,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("box_muller_logdet", "polar only", "only the step from polar", lambda u: (-2 * u[:, 0].log()).sqrt().log()),
     ("box_muller_logdet", "first step only", "only the step from u",
      lambda u: box_muller_logdet(u) - (-2 * u[:, 0].log()).sqrt().log()),
+    ("box_muller_logdet", "circle", "length of a circle",
+     lambda u: torch.log(2 * math.pi * (-2 * u[:, 0].log()).sqrt())),
     ("box_muller_logdet", "det", "itself was returned", lambda u: box_muller_logdet(u).exp()),
     ("box_muller_logdet", "batch", "then repeated", lambda u: box_muller_logdet(u).sum().repeat(len(u))),
     ("box_muller_logdet", "not reduced", "last axis", lambda u: -u.log()),
@@ -194,6 +207,12 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("modes", "z of the mode", "second answer is a z", _modes(second=lambda i, m, gi: gi(m))),
     ("modes", "no abs", "negative slope", _modes(search=lambda lp, z, s, x: lp(z) + s.log())),
     ("modes", "slope for its log", "slope itself", _modes(search=lambda lp, z, s, x: lp(z) + s.abs())),
+    ("modes", "times the slope", "multiplied by the slope", _modes(search=lambda lp, z, s, x: lp(z) * s.abs())),
+    ("modes", "grid as z", "grid was taken as z", _grid_as_z),
+    ("modes", "z on the grid of x", "was searched on the grid of x: its",
+     lambda lp, g, gi, x: (g(x[lp(x).argmax()]), modes(lp, g, gi, x)[1])),
+    ("modes", "z on the grid of x, no g", "the points z are g⁻¹(grid)",
+     lambda lp, g, gi, x: (x[lp(x).argmax()], modes(lp, g, gi, x)[1])),
     ("modes", "mode of x twice", "both answers", _modes(first=lambda i, m, gi: m)),
     ("modes", "indices", "wrong shape", lambda lp, g, gi, x: (modes(lp, g, gi, x)[0].view(1), x[:1])),
     ("modes", "items", ".item()", lambda *a: tuple(v.item() for v in modes(*a))),

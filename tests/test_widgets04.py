@@ -111,3 +111,10 @@ def test_the_widget_opens_with_its_question_and_answers_to_its_controls():
 def test_the_strip_says_every_state():
     figure, said = strip([("x = a z", 1.0), ("x = exp(a z)", 1.0)])
     assert len(figure.axes) == 2 and "x = a z with a = 1" in said and "mode of the image 0.37" in said
+
+
+def test_beyond_the_slider_tanh_and_exp_lift_the_density_above_3():
+    beyond = {name: next((k / 10 for k in range(13, 31) if measure(name, k / 10)["peak"] > 3), None) for name in MAPS}
+    assert beyond == {"x = a z": None, "x = exp(a z)": 2.5, "x = sinh(a z)": None, "x = tanh(a z)": 1.4}
+    for a, above in ((2.4, False), (2.5, True)):  # the density of exp(a z) is highest at z = -a
+        assert (math.exp(a * a / 2) / (a * math.sqrt(2 * math.pi)) > 3) is above

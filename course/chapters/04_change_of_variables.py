@@ -14,7 +14,7 @@
 #
 # *Prerequisites: [02 The Jacobian matrix](02_jacobian.ipynb) and [03 The determinant](03_determinant.ipynb). Reading
 # 40 minutes, running about 10 seconds. If you come from the survey article: this is its section 2.3. Box–Muller (part
-# 6) may be skipped; part 2 may not.*
+# 6 and exercise 4) may be skipped; part 2 may not.*
 
 # %%
 import tutorial_lib  # noqa: F401  first: it makes a mismatched torchvision importable
@@ -35,17 +35,20 @@ u = torch.rand(10_000, generator=torch.Generator().manual_seed(0))       # (1000
 x = u.square()                                                           # (10000,)
 first = [int((v < 0.05).sum()) for v in (u, x)]
 last = [int((v > 0.95).sum()) for v in (u, x)]
-print(f"first bin, 0 to 0.05: {first[0]} before, {first[1]} after.   last bin, 0.95 to 1: {last[0]} before, {last[1]} after")
-plots.show(before_after(u, x), f"The same 10 000 numbers before and after squaring, in bins of width 0.05. The first bin "
-           f"grows from {first[0]} to {first[1]} numbers, the last one shrinks from {last[0]} to {last[1]}.")
+print(f"first bin, 0 to 0.05: {first[0]} before, {first[1]} after.   last bin, 0.95 to 1: {last[0]} before, "
+      f"{last[1]} after")
+plots.show(before_after(u, x), f"The same 10 000 numbers before and after squaring, in bins of width 0.05. The first "
+           f"bin grows from {first[0]} to {first[1]} numbers, the last one shrinks from {last[0]} to {last[1]}.")
 
 # %% [markdown]
-# The left picture is flat: about 500 numbers in every bin. On the right the first bin has more than four times as many, and the
-# last about half. No number was lost or made. The same numbers only stand closer together, or further apart.
+# The left picture is flat: about 500 numbers in every bin. On the right the first bin has more than four times as
+# many, and the last about half. No number was lost or made. The same numbers only stand closer together, or further
+# apart.
 #
-# > **Notation.** z is the point before the map, with *base density* π(z). x = g(z) is the point after it, with density
-# > p(x). **In this chapter the map g leads from z to x**, as in the survey article. Everywhere else in this course the flow
-# > f leads from x to z. Part 7 translates. All symbols: [notation and words](notation_and_glossary.md).
+# > **Notation.** z is the point before the map (u when it is uniform), with *base density* π(z). x = g(z) is the point
+# > after it, with density p(x). **In this chapter the map g leads from z to x**, as in the survey article. Everywhere
+# > else in this course the flow f leads from x to z. Part 7 translates. All symbols:
+# > [notation and words](notation_and_glossary.md).
 # >
 # > $$p(x) = \frac{\pi(z)}{|g'(z)|} \quad\text{at}\quad z = g^{-1}(x)$$
 #
@@ -99,10 +102,11 @@ verify("100 000 fresh ones", fresh, p_square, z_unit.square(), 0.05, 1.0)
 
 
 # %% [markdown]
-# "How crowded" is 1/(2√x): without limit at 0, and ½ at 1. The integral is 1. But the first sample is suspicious: one
-# bin is off by more than three standard errors. Is it the formula, or the one try in twenty? Draw again, and more. A wrong
-# formula is then off by *more* standard errors, chance is not. Ten times as many fresh numbers find nothing: it was
-# chance. (The bins start at 0.05, where the curve is no longer too steep for this simple rule.)
+# "How crowded" is 1/(2√x): it grows without bound towards 0, and is ½ at 1. The integral is 1. But the first sample
+# is suspicious: one bin is off by more than three standard errors. Is it the formula, or the one try in twenty? Draw
+# again, and more. With more samples a wrong formula gets worse; a chance outlier goes away. Ten times as many fresh
+# numbers find nothing: it was chance. (The bins start at 0.05, where the curve is no longer too steep for this simple
+# rule.)
 
 # %% [markdown]
 # ## 2 · Which derivative, taken where
@@ -114,8 +118,8 @@ verify("100 000 fresh ones", fresh, p_square, z_unit.square(), 0.05, 1.0)
 # <details><summary>(a) At e⁰ = 1. The most likely point goes to the most likely point.</summary>The point z = 0 does go
 # to x = 1. But its neighbours are spread further apart than those on the left of it, so the density is not highest
 # there.</details>
-# <details><summary>(b) At e^½ = 1.65, the mean of x.</summary>1.65 is the mean. A long tail on the right pulls the mean,
-# not the peak.</details>
+# <details><summary>(b) At e^½ = 1.65, the mean of x.</summary>1.65 is the mean. A long tail on the right pulls the
+# mean, not the peak.</details>
 # <details><summary>(c) Left of 1.</summary>Yes: at e⁻¹ = 0.37. On the left of 1 the map squeezes, so the density gains
 # there. The next cell shows it.</details>
 
@@ -146,9 +150,10 @@ plots.show(fig, f"Histogram of 100 000 log-normal numbers with its formula. The 
 # The curve runs along the top of the grey steps. The density is highest at 0.37, left of the image of the most likely
 # z. Mass travels with the points. Density does not, and so its highest place does not either.
 #
-# **A tempting mistake: the derivative at the wrong place.** Right: the survey article writes the determinant of df(x)/dx,
-# where its f maps z to x. This map takes a z. It *cannot* be differentiated at x: the slope must be the one at the
-# place where the mass was, z = g⁻¹(x). The letter x is tempting because p is a function of x. Here is what the slips cost.
+# **A tempting mistake: the derivative at the wrong place.** You may read a formula with the determinant of df(x)/dx,
+# where f maps z to x. **Correction.** This map takes a z. For eᶻ you can put x in, but that is the slope at another
+# place; for a map such as ln z, x may not even be allowed. The slope must be the one at the place where the mass was,
+# z = g⁻¹(x). The letter x is tempting because p is a function of x. Here is what the slips cost.
 
 # %%
 candidates = {"π(ln x) / g'(z) at z = ln x": lambda x: pi(x.log()) / x,
@@ -165,9 +170,9 @@ for name, candidate in candidates.items():
 #
 # ## 3 · Why it is true: mass up to x
 #
-# The article starts from "both densities integrate to 1 over the whole line" and differentiates both sides. Right: over the whole
-# line both sides are the number 1, and the derivative of 1 is 0. You get 0 = 0 and nothing about p. What can be differentiated
-# is the mass *up to* x, the cumulative distribution function F(x). For a rising map,
+# You may read: "both densities integrate to 1 over the whole line; now differentiate both sides." **What holds.** Over
+# the whole line both sides are the number 1, and the derivative of 1 is 0. You get 0 = 0 and nothing about p. What can
+# be differentiated is the mass *up to* x, the cumulative distribution function F(x). For a rising map,
 #
 # $$F(x) = P(g(z) \le x) = P(z \le g^{-1}(x)) = \Phi(g^{-1}(x))$$
 #
@@ -200,11 +205,11 @@ verify("x = −ln u", -u_many.log(), lambda x: torch.exp(-x), x_falling, 0.0, 4.
 # %% [markdown]
 # Without the absolute value the "mass" is −1. With it you have the exponential distribution, made from uniform numbers.
 # This trick is the *inverse CDF*: feed uniform numbers to F⁻¹ and you can sample anything on the line whose F you can
-# invert.
+# invert. Here F⁻¹(u) = −ln(1 − u). But 1 − u is as uniform as u, so −ln u does as well.
 #
 # ## 4 · Entropy: the change, as one number
 #
-# *Entropy* is the mean of −ln p: large where mass is spread thin. Take the logarithm of the formula, ln p(x) = ln π(z) −
+# *Entropy* is the mean of −ln p: large when mass is spread thin. Take the logarithm of the formula, ln p(x) = ln π(z) −
 # ln|g′(z)|, and then the mean of both sides:
 #
 # $$H(x) = H(z) + \mathbb E \ln |g'(z)|$$
@@ -222,9 +227,9 @@ for name, (base, mean_log) in parts.items():
     print(f"{name:10s} H(z) {base:+.3f} + E ln|g'(z)| {mean_log:+.3f} = {base + mean_log:+.3f}")
 
 # %% [markdown]
-# The sums are the entropies from above, to within 0.01. (The first one is the hardest to integrate: its density has no limit at
-# 0.) Squaring squeezes on average, and the entropy falls below 0: the entropy of a density may be negative. For eᶻ the
-# log-stretch is zero on average, and still the density is another.
+# The sums are the entropies from above, to within 0.01. (The first one is the hardest to integrate: its density grows
+# without bound at 0.) Squaring squeezes on average, and the entropy falls below 0: the entropy of a density may be
+# negative. For eᶻ the log-stretch is zero on average, and still the density is another.
 #
 # ## 5 · Break it: the sign, and the fold
 #
@@ -243,8 +248,9 @@ print(f"counted density at 0: z {share[0]:.2f}, x = 2z {share[1]:.2f}")
 for name, p in {"divided": divided, "multiplied": multiplied}.items():
     print(f"{name:10s} at 0: {p(torch.tensor(0.0)):.2f}   integral {torch.trapezoid(p(x_wide), x_wide):.0f}")
 shown = torch.linspace(-6, 6, 241)
-fig = histogram(2 * z, torch.linspace(-6, 6, 61), {"divided by 2: integral 1": (shown, divided(shown)),
-                                                   "multiplied by 2: integral 4": (shown, multiplied(shown))}, ylim=(0, 1.15))
+curves = {"divided by 2: integral 1": (shown, divided(shown)),
+          "multiplied by 2: integral 4": (shown, multiplied(shown))}
+fig = histogram(2 * z, torch.linspace(-6, 6, 61), curves, ylim=(0, 1.15))
 plots.show(fig, "Histogram of x = 2z with both candidates. The one divided by 2 fits; the one multiplied by 2 is four "
            "times too high everywhere.")
 
@@ -252,8 +258,8 @@ plots.show(fig, "Histogram of x = 2z with both candidates. The one divided by 2 
 # The flipped sign of ln|g′| costs a factor of 2² = 4: integral 4 in place of 1. In d dimensions with all axes
 # stretched by 2 it would be 4 to the power d. The integral finds this error at once.
 #
-# **Now the fold.** The formula asks for *the* z that came to x. The map y = x² of a normal x folds the line: both √y and −√y
-# arrive at y.
+# **Now the fold.** The formula asks for *the* z that came to x. The map y = x² of a normal x folds the line: both √y
+# and −√y arrive at y.
 #
 # **Predict.** You use p(y) = π(√y) / (2√y), and forget −√y. What is the integral?
 #
@@ -285,17 +291,21 @@ print("equals the library's χ² with one degree of freedom:", torch.allclose(bo
 
 # %%
 display(stretch.stretch())
-figure, said = stretch.strip([("x = a z", 0.125), ("x = exp(a z)", 1.0), ("x = sinh(a z)", 1.0), ("x = tanh(a z)", 1.25)])
+figure, said = stretch.strip([("x = a z", 0.125), ("x = exp(a z)", 1.0), ("x = sinh(a z)", 1.0),
+                              ("x = tanh(a z)", 1.25)])
 plots.show(figure, said)
 apart = {name: max(abs(m["image_of_mode"] - m["mode_of_image"])
                    for m in (stretch.measure(name, a) for a in stretch.STRENGTHS)) for name in stretch.MAPS}
 print("largest distance of the two marks:", {name: round(gap, 2) for name, gap in apart.items()})
-print("strengths with a density above 3:", {name: [a for a in stretch.STRENGTHS if stretch.measure(name, a)["peak"] > 3]
-                                            for name in stretch.MAPS})
+above = lambda name, strengths: [a for a in strengths if stretch.measure(name, a)["peak"] > 3]
+print("strengths with a density above 3:", {name: above(name, stretch.STRENGTHS) for name in stretch.MAPS})
+beyond = {name: above(name, [k / 10 for k in range(13, 31)]) for name in stretch.MAPS}
+print("beyond the slider, up to a = 3, from:", {name: a[0] for name, a in beyond.items() if a})
 
 
 # %% [markdown]
-# Each panel has its own axes. Wide strips are low and narrow ones high; the area of each is 0.1 in every state. Read the marks:
+# Each panel has its own axes. Wide strips are low and narrow ones high; the area of each is 0.1 in every state. Read
+# the marks:
 #
 # - `a z`: together, always. A constant stretch divides all densities by one number and changes no ranking.
 # - `exp(a z)`: apart. The mode moves towards the squeezed side.
@@ -303,18 +313,20 @@ print("strengths with a density above 3:", {name: [a for a in stretch.STRENGTHS 
 # - `tanh(a z)`: together for small a. Then the squeezing at the two ends wins, and one peak becomes two (the mark
 #   takes the right one).
 #
-# Only the smallest strength, 0.125, lifts the density above 3: the same mass on a short piece. No mass was added.
+# On this slider only the smallest strength, 0.125, lifts the density above 3: the same mass on a short piece. No mass
+# was added. Beyond the slider large strengths do so as well, where the map squeezes: tanh from about a = 1.4, exp
+# from about 2.5.
 
 # %% [markdown]
 # ## 6 · Two dimensions: areas
 #
-# Now a map of the plane. A small patch of the z plane becomes a small patch of the x plane, and its area grows by |det J|, the
-# determinant of the Jacobian ([03](03_determinant.ipynb)). Nothing else changes in the argument:
+# Now a map of the plane. A small patch of the z plane becomes a small patch of the x plane, and its area grows by
+# |det J|, the determinant of the Jacobian ([03](03_determinant.ipynb)). Nothing else changes in the argument:
 #
 # $$p(x) = \frac{\pi(z)}{|\det J_g(z)|} \quad\text{at}\quad z = g^{-1}(x)$$
 #
-# The example is from Box and Muller (1958). u = (u₁, u₂) is uniform on the unit square. It becomes a radius and an angle,
-# and these become a point of the plane.
+# The example is from Box and Muller (1958). u = (u₁, u₂) is uniform on the unit square. It becomes a radius and an
+# angle, and these become a point of the plane.
 
 # %%
 def box_muller(u):
@@ -333,9 +345,9 @@ for point, det in zip(some, dets, strict=True):
           f"p(x) = 1/|det J| = {1 / det:.4f}, normal density {normal:.4f}")
 
 # %% [markdown]
-# |det J| is 2π/u₁: it depends on u₁ only, the radius. And 1/|det J| *is* the density of two independent standard normal
-# numbers. Your library may draw its normal numbers in this way. Verify in the plane, by a histogram of 64 square
-# bins and by the integral.
+# |det J| is 2π/u₁, so 1/|det J| is u₁/2π. And u₁ fixes the radius r: u₁ = e^(−r²/2), so u₁/2π = e^(−r²/2)/2π. This *is*
+# the density of two independent standard normal numbers. Your library may draw its normal numbers in this way. Verify
+# in the plane, by a histogram of 64 square bins and by the integral.
 
 # %%
 u_plane = torch.rand(100_000, 2, generator=torch.Generator().manual_seed(3))     # (100000, 2)
@@ -358,21 +370,22 @@ cells[..., 0] = cells[..., 0].clamp(min=0.004)                                  
 centre = torch.cartesian_prod(lines, lines) + 1 / 16                             # (64, 2)
 height = centre[:, 0] / (2 * math.pi)                                            # (64,): 1/|det J| at each centre
 plots.show(patches(cells, box_muller(cells), height, ("u₁", "u₂", "x₁", "x₂")),
-           f"Left: 64 patches of the unit square, equal in mass. Right: their images. Where they are small the density "
-           f"is high: {height.max():.3f} near the centre, {height.min():.3f} in the outermost ring.")
+           f"Left: 64 patches of the unit square, equal in mass. Right: their images, in the same colours. Where they "
+           f"are small the density is high: {height.max():.3f} near the centre, {height.min():.3f} in the outermost "
+           "ring.")
 
 # %% [markdown]
-# Every patch on the right holds one 64th of the mass. The patches at the centre are small, so the density is high there; the
-# outer ring comes from u₁ below ⅛ and is cut off at r = 3.3 here (it goes on to infinity).
+# Every patch on the right holds one 64th of the mass. The patches at the centre are small, so the density is high
+# there; the outer ring comes from u₁ below ⅛ and is cut off at r = 3.3 here (it goes on to infinity).
 #
 # ## 7 · n dimensions, and the two directions
 #
-# In n dimensions it is the same line. In logarithms:
+# In n dimensions it is the same line. In logarithms (log is the natural one, as ln is):
 #
-# $$\log p(x) = \log \pi(z) - \ln|\det J_g(z)| \quad\text{at}\quad z = g^{-1}(x)$$
+# $$\log p(x) = \log \pi(z) - \log|\det J_g(z)| \quad\text{at}\quad z = g^{-1}(x)$$
 #
-# The affine map x = A z + b has the Jacobian A at every point. Its result must be a Gaussian with mean b and covariance A Aᵀ.
-# Here n = 5, and both directions are computed.
+# The affine map x = A z + b has the Jacobian A at every point. Its result must be a Gaussian with mean b and
+# covariance A Aᵀ. Here n = 5, and both directions are computed.
 
 # %%
 n = 5
@@ -384,36 +397,37 @@ ln_det_g = torch.linalg.slogdet(A).logabsdet                                    
 log_det = torch.linalg.slogdet(torch.linalg.inv(A)).logabsdet                    # (): of f = g⁻¹
 log_pi = flows.standard_normal_log_prob(z5)                                      # (1000,)
 library = MultivariateNormal(b, A @ A.T).log_prob(x5)                            # (1000,)
-print(f"ln|det J_g| {ln_det_g:+.3f}   log_det of f {log_det:+.3f}")
+print(f"ln|det J_g| {ln_det_g:+.4f}   log_det of f {log_det:+.4f}")
 print("g's direction equals the library:", torch.allclose(log_pi - ln_det_g, library))
 print("f's direction equals the library:", torch.allclose(log_pi + log_det, library))
 wrong = ((log_pi + ln_det_g) - library).mean()
-print(f"with the wrong sign every log p(x) is off by {wrong:+.3f} = 2 ln|det J_g|")
+print(f"with the wrong sign every log p(x) is off by {wrong:+.4f} = 2 ln|det J_g|")
 
 # %% [markdown]
 # The two numbers differ in their sign only: what g stretches, f squeezes. Both sums agree with the library. Many sign
-# errors come from mixing the two columns of this table, so print it and keep it beside you.
+# errors come from mixing the two columns of this table, so print it and keep it beside you. From here on the base
+# density π(z) is written p(z). The right column is the *house direction*.
 #
-# | the article, and this chapter | the rest of the course |
+# | this chapter, and the survey article | the rest of the course |
 # |---|---|
 # | g: z → x | f = g⁻¹: x → z |
-# | p(x) = π(z) / \|det J_g(z)\| at z = g⁻¹(x) | p(x) = π(f(x)) · \|det J_f(x)\| |
-# | log p(x) = log π(z) − log\|det J_g(z)\| | log p(x) = log p(z) + log_det |
+# | p(x) = p(z) / \|det J_g(z)\| at z = g⁻¹(x) | p(x) = p(z) · \|det J_f(x)\| at z = f(x) |
+# | log p(x) = log p(z) − log\|det J_g(z)\| | log p(x) = log p(z) + log_det |
 # | stretching on the way to x makes p(x) smaller | stretching on the way to z makes p(x) larger |
 #
-# Why does the course turn the direction round? A defect detector *has* x, the measurement, and wants log p(x). With f it
-# computes z and log_det on the way, and nothing has to be inverted.
+# Why does the course turn the direction round? A defect detector *has* x, the measurement, and wants log p(x). With f
+# it computes z and log_det on the way, and nothing has to be inverted.
 #
 # **The entropy law in n dimensions:** H(x) = H(z) + E ln|det J_g(z)|. For the affine map the mean is over a constant.
 
 # %%
 H_z, H_x = n * H_normal, MultivariateNormal(b, A @ A.T).entropy()
-print(f"H(z) {H_z:.3f} + ln|det A| {ln_det_g:+.3f} = {H_z + ln_det_g:.3f};  the library's H(x) {H_x:.3f}")
+print(f"H(z) {H_z:.4f} + ln|det A| {ln_det_g:+.4f} = {H_z + ln_det_g:.4f};  the library's H(x) {H_x:.4f}")
 
 # %% [markdown]
-# **Right: "z must be normal" is no condition.** The article lists it beside the formula. Nothing in the argument used which
-# density π is. Any base that you can compute will do; the normal one is a choice, made because its logarithm is cheap
-# and its samples are easy. Three bases, one map: x = sinh z.
+# **Correction: z need not be normal.** You may find "z is normal" beside the formula, as if it were a condition.
+# Nothing in the argument used which density the base has. Any base that you can compute will do; the normal one is a
+# choice, made because its logarithm is cheap and its samples are easy. Three bases, one map: x = sinh z.
 
 # %%
 bases = {"normal": Normal(0.0, 1.0), "Laplace": Laplace(0.0, 1.0), "Student t, 5": StudentT(5.0)}
@@ -451,14 +465,15 @@ print(f"normal cloud in the plane: densest point at radius 0, most likely radius
 # Measured as x, the part with 0.37 is the more likely one. Measured as ln x, the part with 1 is. Same parts, same
 # probability, another ruler. What both rulers agree on is mass: the probability of an interval.
 #
-# The last line is the same effect in polar coordinates. The densest point of the plane is the centre. Yet the most likely
-# *distance* from it is 1, because a ring of radius r has a length that grows with r. In many dimensions this becomes
-# extreme: it is the *typical set* of chapter [07](07_density_to_defects.ipynb).
+# The last line is the same effect in polar coordinates. The densest point of the plane is the centre. Yet the most
+# likely *distance* from it is 1, because a ring of radius r has a length that grows with r. In many dimensions this
+# becomes extreme: it is the *typical set* of chapter [07](07_density_to_defects.ipynb).
 #
 # ## 9 · Common misconceptions
 #
-# You have met two: "multiply by the derivative of the map that made the data" (integral 4), and "the most likely point
-# goes to the most likely point" (0.37, not 1). Here is the third: **"a density cannot exceed 1."** A probability cannot.
+# You have met two: "multiply by the derivative of the map that made the data" (integral 4), and "the most likely
+# point goes to the most likely point" (0.37, not 1). Here is the third: **"a density cannot exceed 1."** A
+# probability cannot.
 
 # %%
 x_mm = 0.1 * torch.rand(100_000, generator=torch.Generator().manual_seed(5))     # uniform on 0 to 0.1
@@ -469,9 +484,9 @@ for unit, factor in (("mm", 1.0), ("µm", 1000.0)):
     print(f"in {unit}: density {density:6.3f} per {unit}, mass of the lower half {(x < cut).double().mean():.2f}")
 
 # %% [markdown]
-# A density of 10 on a length of 0.1 is a mass of 1. The same lengths in micrometres have density 0.01. Neither number says
-# "how probable" anything is; a density has a unit, one over that of x. So "p(x) is the probability of x" is a sentence to
-# avoid.
+# A density of 10 on a length of 0.1 is a mass of 1. The same lengths in micrometres have density 0.01. Neither number
+# says "how probable" anything is; a density has a unit, one over that of x. So "p(x) is the probability of x" is a
+# sentence to avoid.
 
 # %% [markdown]
 # ## Check yourself
@@ -485,26 +500,26 @@ for unit, factor in (("mm", 1.0), ("µm", 1000.0)):
 #
 # **2.** A colleague's density integrates to 0.5. The first thing to ask?
 #
-# <details><summary>(a) Is the sign of log_det flipped?</summary>That gives the square of the stretch as a factor. It could
-# be ½ by chance, but then not for other maps.</details>
-# <details><summary>(b) Does the map fold, so that a branch is missing?</summary>Right: half of the mass is the signature of
-# one branch of two.</details>
+# <details><summary>(a) Is the sign of log_det flipped?</summary>That gives the square of the stretch as a factor. It
+# could be ½ by chance, but then not for other maps.</details>
+# <details><summary>(b) Does the map fold, so that a branch is missing?</summary>Right: half of the mass is the
+# signature of one branch of two.</details>
 # <details><summary>(c) Is the base not normal?</summary>Any base integrates to 1, and so does its image.</details>
 
 # %% [markdown]
 # **3.** f stretches a region to three times its volume on the way from x to z. In that region log_det is
 #
-# <details><summary>(a) +ln 3, and log p(x) is larger by this.</summary>Right: the house direction, + log_det. What is large in z
-# was small in x, and its mass stood close together.</details>
+# <details><summary>(a) +ln 3, and log p(x) is larger by this.</summary>Right: the house direction, + log_det. What is
+# large in z was small in x, and its mass stood close together.</details>
 # <details><summary>(b) −ln 3.</summary>That is ln|det J_g| of the other direction.</details>
 # <details><summary>(c) 3.</summary>That is the determinant. log_det is its logarithm.</details>
 #
 # **4.** *(earlier: determinant)* A map has det J > 0 everywhere. Is it one-to-one?
 #
-# <details><summary>(a) Yes, that is what the determinant is for.</summary>For linear maps. In general it only says that the map
-# is one-to-one *near* every point.</details>
-# <details><summary>(b) Not necessarily.</summary>Right: squaring complex numbers, away from 0, is two-to-one with
-# det > 0. The sum over branches is needed.</details>
+# <details><summary>(a) Yes, that is what the determinant is for.</summary>For linear maps. In general it only says
+# that the map is one-to-one *near* every point.</details>
+# <details><summary>(b) Not necessarily.</summary>Right: the map *squares* of chapter 03, away from 0, is
+# two-to-one with det > 0. The sum over branches is needed.</details>
 # <details><summary>(c) Only if det J = 1.</summary>The size says how much volumes change, not whether points
 # meet.</details>
 #
@@ -519,24 +534,27 @@ for unit, factor in (("mm", 1.0), ("µm", 1000.0)):
 # ## What you can now say
 #
 # - A map moves mass and loses none. Density is mass per length, area, volume, and is divided by the stretch.
-# - g′ divides and is taken at z; the derivative of g⁻¹ multiplies and is taken at x. In n dimensions the stretch is |det J|.
-# - Three tests of any density: integral 1, histogram within three standard errors, entropy changed by E ln|det J|.
+# - g′ divides and is taken at z; the derivative of g⁻¹ multiplies and is taken at x. In n dimensions the stretch is
+#   |det J|.
+# - Three tests of any density: integral 1, histogram within three standard errors (one of twenty sets of bins exceeds
+#   it by chance), entropy changed by E ln|det J|.
 # - A fold needs a sum over its branches; one branch of two gives ½. A flipped sign gives the stretch squared.
 # - A density may exceed 1 and depends on the coordinates; the most likely point does not travel. Mass does.
 
 # %% [markdown]
 # | formula card | |
 # |---|---|
-# | one dimension | p(x) = π(z) / \|g′(z)\| at z = g⁻¹(x) = π(g⁻¹(x)) · \|dg⁻¹/dx\| |
-# | n dimensions | log p(x) = log π(z) − ln\|det J_g(z)\| |
+# | one dimension | p(x) = p(z) / \|g′(z)\| = p(z) · \|dg⁻¹/dx\| at z = g⁻¹(x) |
+# | n dimensions | log p(x) = log p(z) − log\|det J_g(z)\| at z = g⁻¹(x) |
 # | house direction | log p(x) = log p(z) + log_det, f = g⁻¹ |
-# | not one-to-one | p(x) = Σ over all z with g(z) = x of π(z) / \|det J_g(z)\| |
+# | not one-to-one | p(x) = Σ over all z with g(z) = x of p(z) / \|det J_g(z)\| |
 # | entropy | H(x) = H(z) + E ln\|det J_g(z)\| |
 
 # %% [markdown]
 # **Next.** Six functions, 55 minutes: [exercises/04](../exercises/04_change_of_variables.ipynb). In
-# [05](05_normalizing_flows.ipynb) you *choose* the map so that the data become a normal cloud; log_det keeps the account.
+# [05](05_normalizing_flows.ipynb) you *choose* the map so that the data become a normal cloud; log_det keeps the
+# account.
 #
-# **Sources.** Box and Muller, *Annals of Mathematical Statistics* 29 (1958). Change of variables for learned maps: Rezende and
-# Mohamed (2015, arXiv 1505.05770); surveys: arXiv 1912.02762 and 1908.09257 (2019). Why densities alone cannot define anomalies:
-# Le Lan and Dinh (2020, arXiv 2012.03808).
+# **Sources.** Box and Muller, *Annals of Mathematical Statistics* 29 (1958). Change of variables for learned maps:
+# Rezende and Mohamed (2015, arXiv 1505.05770); surveys: arXiv 1912.02762 and 1908.09257 (2019). Why densities alone
+# cannot define anomalies: Le Lan and Dinh (2020, arXiv 2012.03808).

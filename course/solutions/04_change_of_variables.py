@@ -77,8 +77,8 @@ checks.ch04.check("density_after", density_after)
 #
 # z is standard normal in n dimensions and x = A z + b. A is any invertible matrix; its determinant may be negative.
 #
-# **Law.** The library's log density of a Gaussian with mean b and covariance A Aᵀ. A cloud twice as wide in n
-# dimensions has a log density lower by n ln 2.
+# **Law.** The library's log density of a Gaussian with mean b and covariance A Aᵀ. Stretch the cloud by 2 in all n
+# directions: at the point that moved along, the log density is lower by n ln 2.
 
 # %%
 def affine_logpdf(x, A, b):
@@ -98,7 +98,7 @@ checks.ch04.check("affine_logpdf", affine_logpdf)
 # %% [markdown]
 # ## 4 · Box–Muller (10 min)
 #
-# Two uniform numbers become two normal ones:
+# May be skipped, like part 6 of the chapter. Two uniform numbers become two normal ones:
 #
 # $$r = \sqrt{-2 \ln u_1}, \quad x_1 = r \cos 2\pi u_2, \quad x_2 = r \sin 2\pi u_2$$
 #
@@ -141,11 +141,10 @@ checks.ch04.check("two_branch_density", two_branch_density)
 # ## 6 · The most likely point (12 min)
 #
 # `logpdf_z` is the log density of z; `g` and `g_inv` act on each number alone; `grid` (N,) are candidates for x, and
-# `g_inv(grid)` the candidates for z. Find the most likely z and send it through g. Then find the most likely x. You need
-# the derivative of g_inv: chapter 02 has two ways to get it.
+# `g_inv(grid)` the candidates for z. Find the most likely z and send it through g. Then find the most likely x. You
+# need the derivative of g_inv: chapter 02 has two ways to get it.
 #
-# **Law.** The two answers differ for x = eᶻ and agree for an affine map. A small window of x has the mass of the window of
-# z that it came from, and no window holds more than the one around the second answer.
+# **Law.** The two answers differ for x = eᶻ and agree for an affine map, and both are right to the step of the grid.
 
 # %%
 def modes(logpdf_z, g, g_inv, grid):

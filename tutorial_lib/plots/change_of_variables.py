@@ -45,17 +45,15 @@ def histogram(samples: Tensor, edges: Tensor, curves: Mapping[str, tuple[Tensor,
 
 
 def patches(before: Tensor, after: Tensor, density: Tensor, axes: Sequence[str]) -> Figure:
-    """Cells of a grid before and after a map of the plane, (cells, corners, 2), shaded by their density (cells,)."""
+    """Cells of a grid before and after a map of the plane, (cells, corners, 2), shaded by density after (cells,)."""
     fig = Figure(figsize=(7.0, 3.6), layout="constrained")
     left, right = fig.subplots(1, 2)
     for ax, cells, names in ((left, before, axes[:2]), (right, after, axes[2:])):
         shown = PolyCollection(list(cells.numpy()), cmap=style.SEQUENTIAL, edgecolors="white", lw=0.6)
-        shown.set_array(density.numpy() if ax is right else np.ones(len(cells)))
-        shown.set_clim(0, float(density.max()) if ax is right else 1.0)
+        shown.set_array(density.numpy())
+        shown.set_clim(0, float(density.max()))
         ax.add_collection(shown)
-        if ax is left:
-            shown.set(array=None, facecolors=style.PALE)
         ax.autoscale_view()
         ax.set(xlabel=names[0], ylabel=names[1], aspect="equal")
-    fig.colorbar(shown, ax=right, shrink=0.75, label="density per unit of area")
+    fig.colorbar(shown, ax=right, shrink=0.75, label="density after, per unit of area")
     return fig

@@ -33,9 +33,11 @@ CASES = {  # (log density of z, g, g⁻¹, derivative of g⁻¹, grid of x, g(mo
 
 def _guesses(case):
     """What known mistakes give, as (first, second, cause)."""
-    logpdf, _, g_inv, slope, x, image, mode = case
+    logpdf, g, g_inv, slope, x, image, mode = case
     z, correct = g_inv(x), slope(x).abs().log()
     at = lambda score: float(x[int(score.argmax())])
+    through = lambda score: float(g(x[int(score.argmax())]))
+    stretch = torch.autograd.functional.jacobian(lambda v: g(v).sum(), x).abs().log()  # ln|g'|, were the grid one of z
     back = lambda value: float(g_inv(torch.tensor(value, dtype=torch.float64)))
     return (
         (mode, image, "the two answers changed places: g(mode of z) comes first"),
@@ -47,6 +49,12 @@ def _guesses(case):
         (image, at(logpdf(z) + slope(x).log()), "the absolute value is missing: the logarithm of a negative slope is "
                                                 "NaN"),
         (image, at(logpdf(z) + slope(x).abs()), "the slope itself was added to a logarithm: add ln|slope|"),
+        (image, at(logpdf(z) * slope(x).abs()), "log π was multiplied by the slope: a factor of the density is added "
+                                                "to its logarithm, as ln|slope|"),
+        (through(logpdf(x)), through(logpdf(x) - stretch), "the grid was taken as z: it holds x, its z are "
+                                                           "g_inv(grid)"),
+        (through(logpdf(x)), mode, "the most likely z was searched on the grid of x: its candidates are "
+                                   "g_inv(grid)"),
         (at(logpdf(x)), mode, "the mode of z was searched on the grid of x: the points z are g⁻¹(grid)"),
         (mode, mode, "both answers are the mode of x: for the first, search log π alone, then apply g"))
 
@@ -91,10 +99,10 @@ MODES = Exercise(
           Law("the second answer is not where x is densest",
               lambda call: _broken(call, [n for n in CASES if n not in FALLING], 1)),
           Law("it fails on a falling map", lambda call: _broken(call, FALLING, 1))),
-    passes="they differ for exp, agree for an affine map, and no window of x holds more mass than the one at mode_x",
+    passes="they differ for exp, agree for an affine map, and both are right to the step of the grid",
     hints=("Two searches over the same points. z = g_inv(grid) are the candidates in z, grid the candidates in x.",
            "log p(x) = log π(g⁻¹(x)) + ln|dg⁻¹/dx|. Chapter 02: for a function that acts on each number alone, "
            "autograd of the sum gives all derivatives at once.",
-           "x = grid.clone().requires_grad_(); slope, = torch.autograd.grad(g_inv(x).sum(), x). Then "
-           "slope.abs().log(), and argmax picks a grid point. Both answers are tensors of shape ()."),
+           "Let autograd follow a copy of the grid through g_inv and ask for the slope at every point. Add the "
+           "logarithm of its size. argmax says where a score is largest: a place in the grid, and the same in z."),
 )

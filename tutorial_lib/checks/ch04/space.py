@@ -44,7 +44,8 @@ def _scaled(call):
     low, high = call(x, A, b).detach(), call(b + 2 * (x - b), 2 * A, b).detach()
     shift = float((low - high).mean())
     return None if abs(shift - 3 * math.log(2)) < 1e-8 else (
-        f"a cloud twice as wide in 3 dimensions must lose 3 ln 2 = 2.0794 nats, it loses {shift:.4f}")
+        f"a cloud twice as wide in 3 dimensions must lose 3 ln 2 = 2.0794 nats at the point that moved along, it loses "
+        f"{shift:.4f}")
 
 
 AFFINE = Exercise(
@@ -53,15 +54,22 @@ AFFINE = Exercise(
     laws=(Law("it is not the log density of A z + b", _library),
           Law("a wider cloud is not thinner by the right amount", _scaled)),
     passes="equals the library's Gaussian with mean b and covariance A Aᵀ, det A < 0 included",
-    hints=("Go back first: which z gives x = A z + b? Rows are samples, so mind the transpose, or use "
-           "torch.linalg.solve(A, (x − b).T).T.",
+    hints=("Go back first: which z gives x = A z + b? torch.linalg.solve needs no inverse, but it wants one column per "
+           "sample, and yours are rows.",
            "The map z → x stretches volumes by |det A|. Does that make the density at x larger or smaller?",
-           "log p(x) = log π(z) − ln|det A|. torch.linalg.slogdet(A).logabsdet also copes with det A < 0."),
+           "Three parts: log π(z), with its constant for n dimensions; the logarithm of the stretch; and its sign. "
+           "det A may be negative: which function of torch.linalg keeps sign and logarithm apart?"),
     suspects=(
         Suspect("ln|det A| was added: A leads to x, where the same mass fills |det A| times the volume, so subtract",
                 lambda x, A, b: _base(_back(x, A, b)) + _ln(A)),
         Suspect("A was applied instead of A⁻¹: you computed A (x − b), and z is the point that A sends to x − b",
                 lambda x, A, b: _base((x - b) @ A.T) - _ln(A)),
+        Suspect("A z + b was computed once more: x is already that; which z came from it? Solve A z = x − b",
+                lambda x, A, b: _base(x @ A.T + b) - _ln(A)),
+        Suspect("the constant of the normal density is missing: −n/2 · ln 2π",
+                lambda x, A, b: _base(_back(x, A, b)) + 0.5 * len(b) * LN_2PI - _ln(A)),
+        Suspect("the constant of the normal density is that of one dimension: it counts n times, −n/2 · ln 2π",
+                lambda x, A, b: _base(_back(x, A, b)) + 0.5 * (len(b) - 1) * LN_2PI - _ln(A)),
         Suspect("A⁻¹ stands on the wrong side: rows are samples, so (x − b) @ A⁻¹ needs a transpose",
                 lambda x, A, b: _base((x - b) @ A.inverse()) - _ln(A)),
         Suspect("ln|det A| is missing: this is the density of z",
@@ -128,6 +136,8 @@ BOX_MULLER = Exercise(
                 lambda u: 0.5 * (-2 * u[:, 0].log()).log()),
         Suspect("only the step from u to (r, angle): from polar to plane the area grows by r",
                 lambda u: LN_2PI - u[:, 0].log() - 0.5 * (-2 * u[:, 0].log()).log()),
+        Suspect("2πr is the length of a circle: the r of polar to plane cancels against 1/(r u₁) of the first step",
+                lambda u: LN_2PI + 0.5 * (-2 * u[:, 0].log()).log()),
         Suspect("the determinant itself was returned: its logarithm is asked for", lambda u: 2 * math.pi / u[:, 0]),
         Suspect("the sum ran over the batch and was then repeated: every row has its own log_det",
                 lambda u: (LN_2PI - u[:, 0].log()).sum().expand(len(u))),
