@@ -12,7 +12,8 @@
 # - write a coupling layer for maps with convolutions inside, and say what its log_det sums over;
 # - say why the log_dets of ActNorm and of a 1 × 1 convolution carry the factor H · W;
 # - train a flow on pictures with grey levels and report bits per dimension that mean something;
-# - draw samples at a temperature, and walk between two pictures without leaving the shell where latents live.
+# - draw samples at a temperature, and walk between two pictures without leaving the *shell*: the lengths ‖z‖ that
+#   latents of real pictures have.
 #
 # *Prerequisites: [05](05_normalizing_flows.ipynb). Reading 40 minutes, running about 25 seconds. If you come from the
 # survey article: this is its section 2.4. In a hurry, skip "Grey levels"; do not skip "Coupling on maps".*
@@ -49,14 +50,19 @@ strange = {"held-out digits": held_out, "mirrored": held_out.flip(3), "negative"
            "noise": torch.rand(500, 1, 8, 8, generator=torch.Generator().manual_seed(0))}
 with torch.no_grad():
     for name, x in strange.items():
-        log_p = painter.log_prob(x).mean().item()
-        print(f"{name:16s} mean log p(x) " + (f"{log_p:6.0f} nats" if log_p > -1e5 else "below −10 million nats"))
+        z, log_det = painter(x)                                          # (500, 16, 2, 2), (500,)
+        log_p, half = painter.log_prob(x).mean().item(), z.flatten(1).square().sum(1).median().item() / 2
+        print(f"{name:16s} mean log p(x) " + (f"{log_p:6.0f} nats" if log_p > -1e7 else "below −10 million nats")
+              + f", log_det {log_det.mean():3.0f}, median ½‖z‖² " + (f"{half:.0f}" if half < 1e7 else "above 10 million"))
+    overlap = painter.log_prob(strange["mirrored"]) > painter.log_prob(held_out).min()
+print(f"mirrored digits above the least likely held-out digit: one in {1 / overlap.float().mean():.0f}")
 
 
 # %% [markdown]
-# Digits get a high log density, everything else a far lower one. (A density may exceed 1, so its logarithm may be
-# positive. For the last two rows the flow stretches wildly: it has never seen anything like them.) Do not conclude that
-# this always works: chapter [07](07_density_to_defects.ipynb) shows pictures for which it fails.
+# In the mean, digits get a high log density, everything else a far lower one. Single pictures overlap: a mirrored 0 or 8
+# is still a digit. (A density may exceed 1, so its logarithm may be positive. In the last two rows z lands absurdly far
+# out, while log_det rises by only about 100.) Do not conclude that this always works: chapter
+# [07](07_density_to_defects.ipynb) shows pictures for which it fails.
 #
 # > **Notation, everywhere in this course.** x data, z latent, log p(x) = log p(z) + log_det, and
 # > log_det = ln|det ∂z/∂x| has shape `(B,)`: one number per picture. New here: a *map* has shape (B, C, H, W), that is
@@ -196,12 +202,13 @@ with torch.no_grad():
 # **Tool card: convolution and receptive field.** *What it is:* a *kernel* of k × k weights slides over the map;
 # *padding* adds zeros at the border so that the size stays; *stride* is how far it slides at a time. The *receptive
 # field* is the part of the input that one output can see. *The number that shows it:* it starts at 1, and each layer
-# adds (k − 1) × (product of the strides before it). *Why here:* it says how far a coupling can look.
+# adds (k − 1) × step, where the *step* is the product of the strides before it. *Why here:* it says how far a coupling
+# can look.
 
 # %%
-size, jump = 1, 1
+size, step = 1, 1
 for kernel, stride in [(3, 1), (3, 1)]:                                  # the two convolutions inside st
-    size, jump = size + (kernel - 1) * jump, jump * stride
+    size, step = size + (kernel - 1) * step, step * stride
 before = torch.zeros(1, 2, 15, 15)
 after = before.clone()
 after[0, 0, 7, 7] = 1.0                                                  # one cell changes …
@@ -375,6 +382,9 @@ plots.show(painting.rows({"data": held_out[:16], **drawn}), "Held-out digits wit
            "live, and samples of the stored flow.")
 
 # %% [markdown]
+# The round trip is good to 1e-3, not 1e-5 as for one coupling: every stretch on the way back also stretches the rounding
+# errors of the layers before it.
+#
 # Seconds of training give strokes and loops, some of them digits. Ten times the steps give many clean digits and still
 # some smudges between two of them: the bridges of [05](05_normalizing_flows.ipynb), since ten kinds of digits are ten
 # islands.
@@ -392,15 +402,19 @@ pair_flow = flows.Flow(flows.Chain(*[flows.AffineCoupling(2, flows.dense(24), fl
 flows.maximum_likelihood(pair_flow, points, steps=300, lr=5e-3)
 display(microscope.microscope(pair_flow, points, "Which layer makes two neighbouring pixels independent?"))
 with torch.no_grad():
-    stages = [z for z, _ in pair_flow.transform.steps(points)]
-print(f"correlation of the two pixels {torch.corrcoef(stages[0].T)[0, 1]:.2f};  after the last layer below 0.1:",
-      torch.corrcoef(stages[-1].T)[0, 1].abs().item() < 0.1)
+    stages = list(pair_flow.transform.steps(points))                     # 7 times (2000, 2) and log_det so far
+alike = [torch.corrcoef(z.T)[0, 1].item() for z, _ in stages]
+print("correlation of the two pixels after 0 … 6 layers: " + ", ".join(f"{c:.2f}" for c in alike))
+parts = torch.stack([total.mean() for _, total in stages[1:]]).diff(prepend=torch.zeros(1))     # (6,)
+print("mean log_det above 0 in layers", [k + 1 for k in range(6) if parts[k] > 0],
+      " below 0 in layers", [k + 1 for k in range(6) if parts[k] < 0])
 plots.show(microscope.strip(pair_flow, points, layers=(0, 2, 4, 6)), "Pairs of neighbouring pixels after 0, 2, 4 and 6 "
-           f"layers: from correlation {torch.corrcoef(stages[0].T)[0, 1]:.2f} to a round cloud.")
+           f"layers: from correlation {alike[0]:.2f} to a round cloud.")
 
 # %% [markdown]
-# In the data, a bright pixel predicts a bright neighbour. At the end the cloud is nearly round: knowing the first
-# number says almost nothing about the second. A flow on pictures does this for all 64 pixels at once. That is what the
+# In the data, a bright pixel predicts a bright neighbour. No single layer makes them independent: each takes a part of
+# the correlation. Layers 1 to 3 stretch on average, 4 to 6 squeeze: those pay. At the end the cloud is nearly round:
+# knowing the first number says almost nothing about the second. A flow on pictures does this for all 64 pixels at once. That is what the
 # latent of a picture is: what is left when everything predictable has been taken out.
 #
 # ## Two scales
@@ -447,8 +461,10 @@ for t in (0.0, 0.5, 1.0, 1.75):
     n = view.numbers(0, 3, 0.0, t)
     print(f"T = {t:<4g}  spread {n['spread']:4.0%} of that of training pictures   "
           f"outside the grey scale {n['outside']:.0%}")
-plots.show(painting.rows({f"start {k}": torch.cat([view.moved(k, digit, 5.0)[1][1:] for digit in range(10)])
-                          for k in range(2)}), "Two held-out fives, each moved by 5 towards the mean of 0, 1, … 9.")
+plots.show(painting.rows({f"start {k}": torch.cat([view.moved(k, 0, 5.0)[1][:1]]
+                                               + [view.moved(k, digit, 5.0)[1][1:] for digit in range(10)])
+                          for k in range(2)}), "First column: two held-out fives. Then each of them, moved by 5 "
+           "towards the mean of 0, 1, … 9.")
 plots.show(latent_sliders.strip(view, (0.0, 0.5, 1.0, 1.75)), "Twelve samples at four temperatures, from "
            "the same twelve draws. At 0 all are the same picture; at 1.75 strokes saturate and tear.")
 
@@ -503,7 +519,7 @@ with torch.no_grad():
 # short by a factor of about √2; almost no draw is as short. It is the place of a low temperature (5.66 / 8 = 0.71), and
 # looks like it: over 250 pairs, the picture half-way on the straight line has less contrast than the one on the shell,
 # which has less than real digits. And yet the flow finds the pale ones *more* likely, more even than real digits.
-# Likely is not typical: chapter 07 begins there. The quarter circle is right for two latents at right angles, which two
+# Likely is not *typical*, that is, like most draws: chapter 07 begins there. The quarter circle is right for two latents at right angles, which two
 # draws in 64 dimensions nearly are; the exercise asks for the general path.
 #
 # **Where articles are loose, and what holds.**
