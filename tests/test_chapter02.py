@@ -90,3 +90,13 @@ def test_the_gradient_is_exactly_zero_outside_the_receptive_field(network, washe
         low, high = where.amin(0), where.amax(0)
         assert (high - low + 1).tolist() == [side, side]  # all of it is used, and nothing else
         assert (low + side // 2).tolist() == [stride * row, stride * column]
+
+
+def test_a_zero_entry_here_may_be_something_else_in_another_image(network, washer):
+    def f(image):
+        return torch.cat([layers(network, image, "stride16")[name].mean((2, 3))[0] for name in network.taps])
+
+    one_level = torch.zeros_like(washer)
+    one_level[:, 40, 64] = 1 / 255
+    here, white = (jvp(f, (at,), (one_level,))[1] for at in (washer, torch.ones_like(washer)))
+    assert 0 < int((white[here == 0] != 0).sum()) < int((here == 0).sum())
