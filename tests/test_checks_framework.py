@@ -240,3 +240,12 @@ def test_chapters_load_by_name_and_an_unknown_one_is_named():
     assert checks.ch05.check is not None
     with pytest.raises(AttributeError, match="no part 'ch77'"):
         _ = checks.ch77
+
+
+def test_a_blank_helper_is_named_when_the_answer_itself_is_written():
+    def helper(x):
+        raise NotImplementedError("helper: your code here")
+
+    verdict = str(_chapter().exercises["twice"].examine(lambda x: 2 * helper(x)))
+    assert verdict.startswith("○") and "helper is still blank" in verdict
+    assert "replace the TODO lines" in str(_chapter().exercises["twice"].examine(_blank))

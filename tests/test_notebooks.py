@@ -86,7 +86,8 @@ def test_stored_notebook_is_fit_to_be_read(path):
     assert sum(map(ignored, cells)) <= MAX_IGNORED, "too many cells whose output is not compared"
 
 
-@named(CHAPTERS + SOLUTIONS + EXERCISES + sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("course/*.md")))
+@named(CHAPTERS + SOLUTIONS + EXERCISES + sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("course/*.md"))
+       + sorted(ROOT.glob("notebooks/*.md")))
 def test_links_to_files_of_the_project_lead_somewhere(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":

@@ -34,9 +34,8 @@ class Call:
         torch.manual_seed(SEED)
         try:
             result = self.function(*sent)
-        except NotImplementedError:
-            raise Stop(Finding("blank", "nothing to check yet", "it stops at `raise NotImplementedError`",
-                               "replace the TODO lines with your code")) from None
+        except NotImplementedError as error:
+            raise Stop(Finding("blank", "nothing to check yet", *still_blank(error, self.function))) from None
         except (Exception, SystemExit) as error:
             message = str(error).strip().split("\n")[0][:160]
             raise Stop(Finding("error", f"your code raised {type(error).__name__}: {message or 'no message'}",
@@ -132,3 +131,15 @@ def same(a, b, rtol: float = 1e-4) -> bool:
     if isinstance(a, int | float) and isinstance(b, int | float):
         return a == b or abs(a - b) <= rtol * max(abs(b), 1e-12)
     return a is b or (isinstance(a, str) and a == b)
+
+
+def still_blank(error: NotImplementedError, asked: Callable) -> tuple[str, str]:
+    """Where the ``raise`` stands and what to do: in the function that was asked for, or in one that it calls."""
+    step = error.__traceback__
+    while step.tb_next:
+        step = step.tb_next
+    code = step.tb_frame.f_code
+    if getattr(asked, "__code__", code) is code:
+        return "it stops at `raise NotImplementedError`", "replace the TODO lines with your code"
+    return (f"it calls {code.co_name}, which stops at `raise NotImplementedError`",
+            f"{code.co_name} is still blank: write that one first")
