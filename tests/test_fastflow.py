@@ -43,9 +43,24 @@ def test_one_training_step_is_adam_on_the_summed_losses_of_the_taps(normals):
 
 
 def test_epochs_drop_the_last_batch_only_where_the_setting_says_so_and_never_all(normals):
-    for drop_last, images_per_step, steps in ((True, 4, 2), (False, 4, 4), (True, 32, 2)):
-        numbers = {"steps": 0, "epochs": 2, "drop_last": drop_last, "images_per_step": images_per_step}
-        assert small(**numbers).fit(normals)["steps"] == steps
+    for drop_last, images_per_step, sizes in ((True, 4, [4, 4]), (False, 4, [4, 2, 4, 2]), (True, 32, [6, 6])):
+        detector = small(steps=0, epochs=2, drop_last=drop_last, images_per_step=images_per_step, taps=("stride16",),
+                         lr=0.0)
+        seen = []
+        detector.loss = lambda z, log_det, seen=seen: seen.append(z.detach()[:, 0, 0, 0]) or FastFlow.loss(z, log_det)
+        assert detector.fit(normals)["steps"] == len(sizes)
+        assert [len(z) for z in seen] == sizes
+        epoch = torch.cat(seen[:len(seen) // 2])
+        assert len(epoch.unique()) == len(epoch)  # no image twice
+
+
+@pytest.mark.parametrize("overrides", [{}, {"norm": "learned", "whiten": False}])
+def test_a_fit_moves_every_parameter(overrides, normals):
+    detector = small(**overrides)
+    before = detector.build_heads(f.shape[1:] for f in detector.maps(normals)).state_dict()
+    detector.fit(normals)
+    for name, after in detector.heads.named_parameters():
+        assert (after != before[name]).any(), name
 
 
 def test_the_backbone_sees_each_training_image_once(normals):
