@@ -345,7 +345,8 @@ for corner in (0.0, 0.1):
 # %% [markdown]
 # With zeros in the corner all digits agree, whatever B is. With 0.1 there, B enters, and a large B decides the result.
 # (B times 0 is block-triangular again, the other way round.) **A small block is not a zero block.**
-#
+
+# %% [markdown]
 # Now build a map of which this is the Jacobian. Cut x into two halves. The first half *passes*. The second is
 # stretched and shifted, and a network decides, from the first half, by how much:
 #
@@ -454,7 +455,8 @@ plots.show(pictures.jacobians(parts, limit=2.0), "Jacobians of three coupling la
 # <details><summary>(b) No: two points share each image.</summary>Yes: p and −p. No determinant could have told
 # you.</details>
 # <details><summary>(c) No: the map is curved.</summary>Coupling layers are curved too, and can be undone.</details>
-#
+
+# %% [markdown]
 # ### Break it: a fold
 #
 # Beside it stands the simplest map that folds the plane: (x₁, x₂) ↦ (x₁², x₂), with det J = 2 x₁. If J multiplies each

@@ -24,7 +24,7 @@ def costs(curves: dict[str, dict[int, float]], budget: float, marks: Sequence[tu
     for n, count, text in marks:
         ax.plot(n, count, "o", ms=10, mfc="none", mec=style.BLACK)
         ax.annotate(text, (n, count), xytext=(12, -9), textcoords="offset points", fontsize=10,
-                    bbox={"fc": "white", "ec": "none", "pad": 1.0})
+                    bbox={"fc": "white", "ec": "none", "pad": 0.0})
     ax.set(xscale="log", yscale="log", xlabel="n, number of rows of the matrix", ylabel="operations",
            xlim=(0.9, 6e10), ylim=(0.7, 1e13))
     ax.grid(True)
