@@ -347,7 +347,8 @@ plots.show(fig, sentence)
 #
 # Second tab: a missed defect must cover a quarter of the area of the found one before pixel AUROC falls below 0.9. AUPRO
 # says 0.575 at every size.
-#
+
+# %% [markdown]
 # ## 4 · From a map to one score
 #
 # A map has thousands of numbers, a decision needs one. The maximum? The mean? The mean of the k largest?
