@@ -162,6 +162,12 @@ def _coupling_z(second, total=lambda s, t: s.sum((1, 2, 3))):
     return answer
 
 
+def _fed_x2(x, st):
+    x1, x2 = x.chunk(2, dim=1)
+    s, t = st(x2).chunk(2, dim=1)
+    return torch.cat([x1, x2 * s.exp() + t], dim=1), s.sum((1, 2, 3))
+
+
 def _along_height(x, st):
     x1, x2 = x[:, :, :1], x[:, :, 1:]
     s, t = st(x1).chunk(2, dim=1)
@@ -201,6 +207,23 @@ def _slerp(z0, z1, n, t=None):
     return (torch.sin((1 - t) * angle) * z0 + torch.sin(t * angle) * z1) / torch.sin(angle)
 
 
+def _turned(z0, z1, n, more=0.0):
+    """Lengths in even steps, the direction turned by the angle less ``more``."""
+    a, b = z0.norm(), z1.norm()
+    angle = torch.arccos((z0 @ z1 / (a * b)).clamp(-1, 1))
+    side = _unit(z1 / b - torch.cos(angle) * z0 / a) if angle > 1e-6 else torch.zeros_like(z0)
+    turn = _t(n) * (angle - more)
+    return (a + _t(n) * (b - a)) * (torch.cos(turn) * z0 / a + torch.sin(turn) * side)
+
+
+def _detour(z0, z1, n):
+    path = _turned(z0, z1, n)
+    aside = torch.zeros_like(z0)
+    aside[2] = z0.norm()
+    bent = path + _t(n) * (1 - _t(n)) * aside
+    return bent * (path.norm(dim=1) / bent.norm(dim=1))[:, None]
+
+
 WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answers)
     ("squeeze", "plain reshape", "tears neighbours apart",
      lambda x: x.reshape(len(x), -1, x.shape[2] // 2, x.shape[3] // 2), unsqueeze),
@@ -231,6 +254,12 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("conv_coupling", "s and t exchanged", "changed places: the first half of the network",
      _coupling_z(lambda x2, s, t: x2 * t.exp() + s, lambda s, t: t.sum((1, 2, 3)))),
     ("conv_coupling", "no exp", "exp is missing", _coupling_z(lambda x2, s, t: x2 * s + t)),
+    ("conv_coupling", "tanh as in the chapter", "clamped a second time",
+     _coupling_z(lambda x2, s, t: x2 * torch.tanh(s).exp() + t, lambda s, t: torch.tanh(s).sum((1, 2, 3)))),
+    ("conv_coupling", "st of x2", "was fed x2", _fed_x2),
+    ("conv_coupling", "not stretched", "was not stretched", _coupling_z(lambda x2, s, t: x2 + t)),
+    ("conv_coupling", "minus t", "t was subtracted", _coupling_z(lambda x2, s, t: x2 * s.exp() - t)),
+    ("conv_coupling", "divided", "x2 was divided", _coupling_z(lambda x2, s, t: x2 / s.exp() + t)),
     ("conv_coupling", "halves exchanged", "x1 comes first",
      lambda x, st: (conv_coupling(x, st)[0].roll(x.shape[1] // 2, 1), conv_coupling(x, st)[1])),
     ("conv_coupling", "in place", "changed in place", _loud),
@@ -238,6 +267,12 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
      _init(lambda m, s: s.log(), lambda m, s: -m / s), actnorm_forward),
     ("actnorm_init", "b not divided", "b is −mean", _init(lambda m, s: -s.log(), lambda m, s: -m), actnorm_forward),
     ("actnorm_init", "b positive", "b is +mean", _init(lambda m, s: -s.log(), lambda m, s: m / s), actnorm_forward),
+    ("actnorm_init", "sign and b", "+ln std where −ln std",
+     _init(lambda m, s: s.log(), lambda m, s: -m), actnorm_forward),
+    ("actnorm_init", "sign and its shift", "a shift that fits it",
+     _init(lambda m, s: s.log(), lambda m, s: -m * s), actnorm_forward),
+    ("actnorm_init", "scale and b", "1 / std where its logarithm",
+     _init(lambda m, s: 1 / s, lambda m, s: -m), actnorm_forward),
     ("actnorm_init", "variance", "divided by the variance",
      _init(lambda m, s: -(s**2).log(), lambda m, s: -m / s**2), actnorm_forward),
     ("actnorm_init", "log variance", "half of it is due",
@@ -308,7 +343,9 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("shell_path", "quarter turn", "a quarter turn",
      lambda a, b, n: torch.cos(math.pi / 2 * _t(n)) * a + torch.sin(math.pi / 2 * _t(n)) * b),
     ("shell_path", "parallel ends", "and so is its sine", _slerp),
-    ("shell_path", "parallel unit ends", "separated well",
+    ("shell_path", "the long way", "the long way round", lambda a, b, n: _turned(a, b, n, 2 * math.pi)),
+    ("shell_path", "a detour", "leaves the plane", _detour),
+    ("shell_path", "parallel unit ends", "kept apart as they should be",
      lambda a, b, n: ((1 - _t(n)) * a.norm() + _t(n) * b.norm()) * _slerp(_unit(a), _unit(b), n)),
     ("shell_path", "stands still", "then jumps",
      lambda a, b, n: torch.cat([a.expand(n - 1, -1), b[None]])),

@@ -51,12 +51,12 @@ def map_by_loop(f, mean, L):
 
 
 def receptive_field(layers):
-    size, jump, offset = 1, 1, 0
+    size, step, offset = 1, 1, 0
     for kernel, stride, pad in layers:
-        size += (kernel - 1) * jump
-        offset -= pad * jump
-        jump *= stride
-    return size, jump, offset
+        size += (kernel - 1) * step
+        offset -= pad * step
+        step *= stride
+    return size, step, offset
 
 
 def field_from_the_back(layers):
@@ -109,6 +109,14 @@ RIGHT = [
 
 # ---- wrong answers ---------------------------------------------------------------------------------------------
 
+def _log_ratio(d):
+    return math.lgamma((d + 1) / 2) - math.lgamma(d / 2)
+
+
+def _spread(mean, d):
+    return mean, math.sqrt(d - mean**2)
+
+
 def _fit(factor):
     return lambda f, eps: (f.mean(0), factor(f, torch.cov(f.T, correction=0), eps))
 
@@ -122,14 +130,14 @@ def _map(solve=lambda L, x: torch.linalg.solve_triangular(L, x, upper=False), en
     return lambda f, mean, L: end(solve(L, (f - mean * centre).permute(2, 3, 1, 0))).permute(2, 0, 1)
 
 
-def _field(k_part=lambda k: k - 1, first=False, pad_jump=True, compound=True):
+def _field(k_part=lambda k: k - 1, first=False, pad_step=True, compound=True):
     def answer(layers):
-        size, jump, offset = 1, 1, 0
+        size, step, offset = 1, 1, 0
         for k, s, p in layers:
-            size += k_part(k) * (jump * s if first else jump) if compound else k_part(k)
-            offset -= p * (jump if pad_jump else 1)
-            jump *= s
-        return size, jump, offset
+            size += k_part(k) * (step * s if first else step) if compound else k_part(k)
+            offset -= p * (step if pad_step else 1)
+            step *= s
+        return size, step, offset
     return answer
 
 
@@ -167,6 +175,9 @@ def _unit(v):
 WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answers)
     ("typical_radius", "root of d", "the root of the mean of", lambda d: (math.sqrt(d), typical_radius(d)[1])),
     ("typical_radius", "root of d, no spread", "a spread of 0", lambda d: (math.sqrt(d), 0.0)),
+    ("typical_radius", "no exp", "the difference of two is", lambda d: _spread(math.sqrt(2) * _log_ratio(d), d)),
+    ("typical_radius", "logarithm of all", "the logarithm of the mean",
+     lambda d: _spread(_log_ratio(d) + math.log(math.sqrt(2)), d)),
     ("typical_radius", "squared length", "*squared* length", lambda d: (d, math.sqrt(2 * d))),
     ("typical_radius", "sqrt(d - 1/2)", "good approximation", lambda d: (math.sqrt(d - 0.5), math.sqrt(0.5))),
     ("typical_radius", "sd grows", "as √(2d)", lambda d: (typical_radius(d)[0], math.sqrt(2 * d))),
@@ -186,10 +197,21 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
      _fit(lambda f, c, e: torch.linalg.cholesky(c + _ridge(c, e), upper=True))),
     ("fit_gaussian_flow", "not centred", "were not centred",
      _fit(lambda f, c, e: torch.linalg.cholesky(f.T @ f / len(f) + _ridge(c, e)))),
+    ("fit_gaussian_flow", "second moment", "in the ridge as well",
+     lambda f, e: (f.mean(0), torch.linalg.cholesky(f.T @ f / len(f) + _ridge(f.T @ f / len(f), e)))),
+    ("fit_gaussian_flow", "trace", "uses the trace",
+     _fit(lambda f, c, e: torch.linalg.cholesky(c + e * torch.trace(c) * torch.eye(len(c)).to(c)))),
+    ("fit_gaussian_flow", "diagonal of L", "only the diagonal of L",
+     _fit(lambda f, c, e: torch.linalg.cholesky(c + _ridge(c, e)).diagonal().diag())),
+    ("fit_gaussian_flow", "variances", "only the variances",
+     _fit(lambda f, c, e: torch.diag((c + _ridge(c, e)).diagonal().sqrt()))),
+    ("fit_gaussian_flow", "wrong mean", "row 0: the mean", lambda f, e: (f[0], fit_gaussian_flow(f, e)[1])),
     ("fit_gaussian_flow", "ridge on L", "added to L", _fit(lambda f, c, e: torch.linalg.cholesky(c) + _ridge(c, e))),
     ("position_gaussian_map", "applied", "applied instead of solved", _map(lambda L, x: L @ x)),
     ("position_gaussian_map", "transposed", "solved with Lᵀ",
      _map(lambda L, x: torch.linalg.solve_triangular(L.mT, x, upper=True))),
+    ("position_gaussian_map", "upper", "only the diagonal of L",
+     _map(lambda L, x: torch.linalg.solve_triangular(L, x, upper=True))),
     ("position_gaussian_map", "no mean", "mean was not subtracted", _map(centre=False)),
     ("position_gaussian_map", "sum", "the sum over C", _map(end=lambda z: z.square().sum(2))),
     ("position_gaussian_map", "root", "root of the mean square", _map(end=lambda z: z.square().mean(2).sqrt())),
@@ -198,10 +220,10 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("position_gaussian_map", "twice", "solves twice", _map(lambda L, x: torch.linalg.solve(L @ L.mT, x))),
     ("position_gaussian_map", "one L", "one L for all", lambda f, m, L: position_gaussian_map(f, m, L[:1, :1])),
     ("receptive_field", "not compounded", "is not compounded", _field(compound=False)),
-    ("receptive_field", "jump first", "jump was updated first: the", _field(first=True)),
+    ("receptive_field", "step first", "step was updated first: the", _field(first=True)),
     ("receptive_field", "k for k - 1", "a kernel of 1 must add nothing", _field(k_part=lambda k: k)),
     ("receptive_field", "pad ignored", "padding is ignored", lambda ls: (*receptive_field(ls)[:2], 0)),
-    ("receptive_field", "pad in pixels", "counted in pixels: p cells", _field(pad_jump=False)),
+    ("receptive_field", "pad in pixels", "counted in pixels: p cells", _field(pad_step=False)),
     ("receptive_field", "sign", "sign of the offset", lambda ls: (*receptive_field(ls)[:2], -receptive_field(ls)[2])),
     ("receptive_field", "centre", "centre of the box",
      lambda ls: (*receptive_field(ls)[:2], receptive_field(ls)[2] + (receptive_field(ls)[0] - 1) / 2)),
@@ -213,6 +235,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("frozen_check", "first only", "first image only", _frozen(lambda a, b: (a - b)[0].abs().max())),
     ("frozen_check", "mean", "mean where the worst", _frozen(lambda a, b: (a - b).abs().mean())),
     ("frozen_check", "no abs", "no absolute value: differences", _frozen(lambda a, b: (a - b).max())),
+    ("frozen_check", "reads the flag", "read from net.training",
+     lambda net, x: frozen_check(net, x) if net.training else 0.0),
     ("frozen_check", "no copy", "running statistics: work", _no_copy),
     ("frozen_check", "left in eval", "and not undone", _left_in_eval),
     ("same_features_other_image", "random", "was not projected",
@@ -220,6 +244,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("same_features_other_image", "gradient", "where the features look", _move(lambda J, e, x: _unit(J[0]))),
     ("same_features_other_image", "not of length 1", "not brought to length 1",
      _move(lambda J, e, x: 3 * torch.linalg.svd(J).Vh[-1])),
+    ("same_features_other_image", "clipped", "was clipped",
+     lambda e, x, step: same_features_other_image(e, x, step).clamp(0, 1)),
     ("same_features_other_image", "the picture", "picture itself was returned", lambda e, x, step: x.clone()),
     ("same_features_other_image", "Jacobian elsewhere", "taken at another picture",
      _move(lambda J, e, x: torch.linalg.svd(torch.autograd.functional.jacobian(e, 4 * x).flatten(1)).Vh[-1])),
@@ -229,7 +255,7 @@ CHANGES = [(" + ", " - "), (" - ", " + "), (" * ", " / "), (" / ", " * "), (".me
            ("correction=0", "correction=1"), ("f.T", "f"), ("f.mean(0)", "f[0]"), ("math.sqrt(2)", "2"),
            ("mean**2", "mean"), ("lgamma((d + 1) / 2)", "lgamma(d + 1)"), (".square()", ".abs()"),
            ("(f - mean)", "f"), ("(2, 0, 1)", "(2, 1, 0)"), ("upper=False", "upper=True"),
-           ("(kernel - 1) *", "kernel *"), ("jump *=", "jump +="), ("pad * jump", "pad"), ("copy.deepcopy(net)", "net"),
+           ("(kernel - 1) *", "kernel *"), ("step *=", "step +="), ("pad * step", "pad"), ("copy.deepcopy(net)", "net"),
            (".abs()", ""),
            (".max()", ".mean()"), ("Vh[-1]", "Vh[0]"), ("step * ", ""), ("full_matrices=True", "full_matrices=False"),
            ("reversed(layers)", "layers"), ("net(images)", "net(images[:1])"), ("eps * ", "")]

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · From density to defects
 #
-# You train a flow on photographs of carpet. Then you show it a blank grey card, a picture that it has never seen.
+# You train a flow on small patches of carpet. Then you show it a blank grey card, a picture that it has never seen.
 #
 # **Which does it find more likely, the carpet or the card?**
 #
@@ -16,9 +16,10 @@
 # - count what a feature can see, and measure it;
 # - tell a frozen network from one that only looks frozen.
 #
-# *Prerequisites: [05](05_normalizing_flows.ipynb) for both halves; [02](02_jacobian.ipynb) for 7B;
-# [04](04_change_of_variables.ipynb) and [06](06_flows_that_paint.ipynb) help with 7A. Reading 20 + 20 minutes, running
-# about half a minute. If you come from the survey article: this is its section 3.*
+# *Prerequisites: [05](05_normalizing_flows.ipynb) for both halves; [01](01_defect_detection.ipynb),
+# [02](02_jacobian.ipynb) and the tool card "convolution" of [06](06_flows_that_paint.ipynb) for 7B;
+# [04](04_change_of_variables.ipynb) and the rest of 06 help with 7A. Reading 20 + 20 minutes, running about half a
+# minute. If you come from the survey article: this is its section 3.*
 
 # %%
 import tutorial_lib  # noqa: F401  first: it makes a mismatched torchvision importable
@@ -84,7 +85,8 @@ for k, title in enumerate(("affine flow", "with couplings")):
         print(f"  {name:28s}{told[0]:>10s}{told[1]:>10s}{told[2]:>14s}{told[3]:>9s}")
 
 # %% [markdown]
-# (Medians, one seed. *Over 20*: a grey card is so far from any digit that the number means nothing any more.)
+# (Medians, one seed. *Over 20*: a grey card is so far from any digit that the number means nothing any more. These
+# pictures have 256 grey levels, those of 06 had 17: bits of the two chapters cannot be compared.)
 #
 # On carpet and on metal the card gets fewer bits than the training pictures, from both flows. No flow has ever seen it.
 # On digits the card is by far the worst. So "flows prefer blank pictures" is wrong as a general statement. But look at
@@ -93,8 +95,9 @@ for k, title in enumerate(("affine flow", "with couplings")):
 # ## Why: two numbers
 #
 # For the affine flow everything can be said exactly. Its log_det is the same for every picture. So bits differ only by
-# ½‖z‖². A picture of the training set has ‖z‖² = d on average, because each z value has variance 1. The mean picture
-# is mapped to z = 0, up to its noise. The difference is ½ d nats, which is ½ / ln 2 = 0.72 bits per pixel.
+# ½‖z‖². A picture of the training set has ‖z‖² = d on average, because each z value has variance 1. The mean picture is
+# mapped to z = 0, up to the noise between grey levels (06). The difference is ½ d nats, which is ½ / ln 2 = 0.72 bits
+# per pixel.
 
 # %%
 print("                mean z² of: held-out   mean picture   card     saved by the mean picture, bits per pixel")
@@ -110,8 +113,8 @@ print(f"½ / ln 2 = {0.5 / math.log(2):.2f}")
 # there. If the set is stationary, its mean picture is the card. If it is not, the card is no special point: for digits
 # its z² is far above 1, because it is grey at the border, where digits hardly vary.
 #
-# Coupling blocks bend this account and do not overturn it: in both parts of the table above, the mean picture lies below
-# the data. Now fade: each picture loses contrast against the mean picture, step by step.
+# Coupling blocks bend this account and do not overturn it: in both parts of the table above, the mean picture lies
+# below the data. Now fade: each picture loses contrast against the mean picture, step by step.
 
 # %%
 contrasts = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -144,14 +147,16 @@ lengths = np.sqrt(np.random.default_rng(0).chisquare(768, 10**6))              #
 print(f"mean {lengths.mean():.2f}   spread {lengths.std():.2f}   nearest {lengths.min():.1f}   "
       f"farthest {lengths.max():.1f}")
 print(f"chance that one draw comes within 20: 10^{stats.chi2.logcdf(400, 768) / math.log(10):.0f}")
+print("spread of the length: " + ", ".join(f"{stats.chi.std(d):.2f} for d = {d}" for d in (1, 2, 10, 768)))
 print(f"density at 0 over density at ‖z‖ = √768: e^{768 / 2:.0f} = 10^{768 / 2 / math.log(10):.0f}")
 
 # %% [markdown]
-# Read the two lines together. The point 0 is e³⁸⁴ times denser than a draw, and nobody ever gets near it. There is no
-# contradiction. Probability is density *times volume*. The ball around 0 with radius 14 holds less volume than the
-# shell at 27.7 by a factor of about 2⁷⁶⁸. Density falls by e³⁸⁴ on the way out, volume grows by more.
+# Read the second line and the last together. The point 0 is e³⁸⁴ times denser than a draw, and nobody ever gets near
+# it. There is no contradiction. Probability is density *times volume*. The ball around 0 with radius 14 holds less
+# volume than the shell at 27.7 by a factor of about 2⁷⁶⁸. Density falls by e³⁸⁴ on the way out, volume grows by more.
 #
-# The shell where the draws are is the **typical set**. Its radius is about √d, its thickness 0.7 in every dimension.
+# The shell where the draws are is the **typical set**. Its radius is about √d, its thickness near 0.7 from a few
+# dimensions on.
 #
 # ### Touch it: from which dimension on is no draw of 1,000 near the mode?
 
@@ -168,10 +173,10 @@ plots.show(fig, said)
 # the length a constant.
 #
 # **A tempting mistake: "then test whether ‖z‖ is near √d."** That finds the card at once: its mean z² is near 0, and
-# not near 1. There are detectors that test this (2019, arXiv 1906.02994). But the length is one number, and a picture
-# has
-# 64. L is triangular, so the last value of z moves the last pixel alone. The next cell gives that one value all of the
-# length: a card with a single wrong pixel, and ‖z‖ = √d.
+# not near 1. A published detector tests whether log p(x) itself is typical (2019, arXiv 1906.02994); for the affine
+# flow that is the same as the length. But the length is one number, and a picture has 64. L is triangular, so the last
+# value of z moves the last pixel alone. The next cell gives that one value all of the length: a card with a single
+# wrong pixel, and ‖z‖ = √d.
 
 # %%
 affine = models["carpet"][0]
@@ -204,6 +209,14 @@ y = pixels.vectors(held_out["carpet"])                                         #
 x = range_ * y
 log_p_x = affine.log_prob(y) - pixels.D * math.log(range_)                     # (500,)
 log_p_light = log_p_x - x.sum(1)                                               # (500,): log_det of x → eˣ is Σ x
+card = pixels.vectors(pixels.flat(train["carpet"]))                            # (500, 64): 500 draws of the noise
+card_x = affine.log_prob(card) - pixels.D * math.log(range_)                   # (500,)
+tr = pixels.vectors(train["carpet"])
+bend = lambda v: 0.5 * (((v - tr.mean()) / tr.std()) ** 2).sum(1)              # −log slope of equalisation, + constant
+for unit, patch, one in (("x", log_p_x, card_x), ("eˣ", log_p_light, card_x - range_ * card.sum(1)),
+                         ("equalised", log_p_x + bend(y), card_x + bend(card))):
+    print(f"{unit:9s} the card beats the median patch by {one.median() - patch.median():5.2f} nats; "
+          f"{(patch > one.median()).float().mean():.0%} of the patches lie above the card")
 kendall = stats.kendalltau(log_p_x, log_p_light).statistic
 print(f"pairs of pictures that change their order: {(1 - kendall) / 2:.0%}")
 print(f"of the 50 least likely pictures in x, still among the 50 least likely in eˣ: "
@@ -214,12 +227,15 @@ plots.show(density.reranked(log_p_x.numpy(), log_p_light.numpy()),
 
 # %% [markdown]
 # Nothing was trained anew. Both rankings come from the same model of the same pictures, and they draw different
-# "anomalies". The card's lead, too, belongs to a unit.
+# "anomalies". Under this change the card keeps its lead; the order among the patches does not survive. A third unit
+# takes the lead away as well: *histogram equalisation* spreads out the greys that are frequent (its slope is the
+# density of a single grey, here taken as normal), and the card is such a grey. In that unit nearly half of the patches
+# beat it.
 #
 # ### What the article says, and what holds
 #
 # The survey calls it natural and concise to measure p(x) and to call low values defects. That tempts, because it needs
-# no example of a defect. It holds under three conditions:
+# no example of a defect. It is worth trying only under three conditions, and none of them is sufficient:
 #
 # | Condition | Why |
 # |---|---|
@@ -231,11 +247,10 @@ plots.show(density.reranked(log_p_x.numpy(), log_p_light.numpy()),
 # ## Summary of 7A
 #
 # - A flow on a stationary texture gives the grey card fewer bits than its own training pictures, because the card is
-# its
-#   mean picture and the mean sits at z = 0.
+#   its mean picture and the mean sits at z = 0: exact for the affine flow, seen in ours with couplings on two textures.
 # - The prize of the affine flow is ½ nat per dimension, 0.72 bits. On digits the card is not the mean, and loses by
-# far.
-# - In d dimensions draws lie at ‖z‖ ≈ √d ± 0.7. The mode is denser and empty.
+#   far.
+# - From a few dimensions on, draws lie at ‖z‖ ≈ √d ± 0.7. The mode is denser and empty.
 # - A typical length is necessary, not sufficient.
 # - Densities rank points only within a set of coordinates.
 #
@@ -263,7 +278,7 @@ with torch.no_grad():
     maps = backbone(washers.train[:1])                                         # images (1, 3, 64, 64)
 for (name, tap), m in zip(backbone.taps.items(), maps, strict=True):
     print(f"{name:9s} map {tuple(m.shape)!s:18s} stride {tap.stride:2d} px, {tap.channels:3d} channels, "
-          f"each number sees {tap.receptive_field:3d} × {tap.receptive_field} px")
+          f"each number sees {tap.receptive_field:3d} × {tap.receptive_field} px")   # beyond 64 px: padding
 
 # %% [markdown]
 # **Notation.** f is a feature map (B, C, h, w): B images, C channels, h · w positions. *Stride*: pixels of the image
@@ -275,7 +290,8 @@ for (name, tap), m in zip(backbone.taps.items(), maps, strict=True):
 # A flow on features gives log p(f). It is tempting to call that log p(image). For an invertible map the two would
 # differ by a log_det. But this map is not invertible. It turns 12,288 numbers into far fewer, here 144: two maps,
 # averaged over their positions. Its Jacobian J has 144 rows and 12,288 columns. So there are at least 12,144
-# directions v with J v = 0: the picture changes, and the features do not notice ([02](02_jacobian.ipynb), exercise 6).
+# independent directions v with J v = 0: the picture changes, and the features do not notice ([02](02_jacobian.ipynb),
+# exercise 6).
 #
 # **Predict.** A washer has a spot on it. May a picture with that visible spot have the very features of the good
 # washer?
@@ -302,21 +318,23 @@ with torch.no_grad():
 for name, picture, f in (("spot", spotted, f_spotted), ("walk", hidden, f_hidden)):
     print(f"the {name} moves the picture by {(picture - good).norm():.2f}, the features by {(f - f_good).norm():.3f}")
 kept = ((hidden - good) * (spotted - good)).sum() / (spotted - good).square().sum()
-shown = {"good": good, "with a spot": spotted, "features of the good one": hidden}
-plots.show(drawings.equal_features(shown, (hidden - good).mean(0)),
-           f"Third picture: {kept:.0%} of the spot is there, and the 144 features are those of the first picture. "
-           "Right: all that was changed.")
+shown = {"good": good, "with a spot": spotted, "the same features": hidden}
+changes = {"third − first": (hidden - good).mean(0), "10 × (3rd − 2nd)": 10 * (hidden - spotted).mean(0)}
+plots.show(drawings.equal_features(shown, changes), f"Third picture: {kept:.0%} of the spot is there, and the same "
+           f"features to {(f_hidden - f_good).norm():.3f} (the spot alone moved them by "
+           f"{(f_spotted - f_good).norm():.3f}). Right: what was changed, and ten times what the walk did beside the spot.")
 plots.show_source(equal_features.walk)
 
 # %% [markdown]
-# Every density of these features gives the first and the third picture the same value. One of them is defective.
+# Every density of these features gives the first and the third picture practically the same value. One of them is
+# defective. The last panel shows the price: a faint pattern, ten times enlarged, that pays the spot's features back.
 #
 # Take two things from this. First, no score computed from features is a probability of the *image*. Second, what a
 # detector can find is decided before its density model begins. The remedy is more numbers: keep the positions instead
 # of averaging them away. (This picture was constructed; defects in a factory do not hide on purpose.)
 #
-# **Where the survey is loose.** It speaks of an invertible map between the image and the latent. It is the map from the *feature vector*
-# to the latent that is invertible.
+# **Where the survey is loose.** It speaks of an invertible map between the image and the latent. It is the map from the
+# *feature vector* to the latent that is invertible.
 #
 # ## The affine flow again, now on features
 #
@@ -340,8 +358,9 @@ score = affine(test)[0].square().mean(1)                                       #
 print(f"D = {D} numbers from {len(seen)} images; AUROC {metrics.auroc(score, washers.labels):.3f}")
 
 # %% [markdown]
-# Four lines and no training. ‖z‖² is the squared **Mahalanobis distance**: how many standard deviations away, counted
-# along each direction with its own spread. log_det is the same for all, so −log p(f) gives the same ranking.
+# Four lines and no training. ‖z‖² is the squared **Mahalanobis distance**: the length ‖z‖ says how many standard
+# deviations away, counted along each direction with its own spread. log_det is the same for all, so −log p(f) gives the
+# same ranking. We alarm for *large* ‖z‖² only: a vector too near 0 passes (Check yourself 2).
 #
 # 100 images cannot fill a covariance of D × D. `eps=0.1` adds a *ridge*: a tenth of the mean variance on the diagonal.
 # [Chapter 08](08_differnet.ipynb) begins with this cell, chooses the ridge by a rule, and changes one line:
@@ -356,12 +375,12 @@ print(f"D = {D} numbers from {len(seen)} images; AUROC {metrics.auroc(score, was
 # $$z = L^{-1}(f - \mu), \qquad \text{map} = \|z\|^2 / C, \qquad \text{score} = \max \text{ of the map}$$
 
 # %%
-detector = positions.small()                                                   # the library's; we borrow its features
+detector = positions.small()                            # the library's; we borrow its features: stride4 and stride8
 f, f_test = positions.features(detector, washers.train), positions.features(detector, washers.test)   # (N, 48, 16, 16)
 mean = f.mean(0)                                                               # (C, h, w)
 x = (f - mean).double().flatten(2).permute(2, 0, 1)                            # (P, N, C), P = h · w positions
 S = x.mT @ x / len(f)                                                          # (P, C, C): one covariance per position
-S = 0.8 * S + 0.2 * S.mean(0)                                                  # shrunk: borrow from the other positions
+S = 0.8 * S + 0.2 * S.mean(0)                # shrunk: 100 images say little about 48 × 48; 0.2 is a choice, not tuned
 S = S + 1e-3 * S.diagonal(dim1=1, dim2=2).mean() * torch.eye(S.shape[1])       # ridge, for channels that never vary
 L = torch.linalg.cholesky(S).float().unflatten(0, f.shape[2:])                 # (h, w, C, C)
 centred = (f_test - mean).permute(2, 3, 1, 0)                                  # (h, w, C, B)
@@ -377,17 +396,26 @@ print(f"AUROC, one vector per image {metrics.auroc(score, washers.labels):.3f}, 
 chosen = [washers.kinds.index(kind) for kind in ("good", "scratch", "spot", "missing", "misplaced")]
 big = torch.nn.functional.interpolate(heat[:, None], size=64, mode="bilinear")[:, 0]   # (B, 64, 64)
 peaks = heat.amax((1, 2))
+ok = peaks[~washers.labels]                                                    # (30,): the good test images
+print(f"highest value of the 30 good images: median {ok.median():.1f}, maximum {ok.max():.1f}, "
+      f"above 5: {(ok > 5).sum()}")
+again = torch.randint(len(peaks), (1000, len(peaks)), generator=torch.Generator().manual_seed(0))     # (1000, 66)
+gain = [metrics.auroc(peaks[k], washers.labels[k]) - metrics.auroc(score[k], washers.labels[k]) for k in again]
+print(f"AUROC gained by positions, 95 % of 1000 redraws of the test images: {np.quantile(gain, 0.025):+.2f} to "
+      f"{np.quantile(gain, 0.975):+.2f}")
 fig = gallery.strip([washers.test[i] for i in chosen], [washers.kinds[i] for i in chosen], [big[i] for i in chosen],
                     [washers.masks[i] for i in chosen])
 plots.show(fig, "Five test images with the outline of the true mask, and their maps. Highest value: "
            + ", ".join(f"{washers.kinds[i]} {peaks[i]:.1f}" for i in chosen) + ".")
 
 # %% [markdown]
-# Compare each highest value with that of the good image: where they are alike, the defect is missed. Where it is found,
-# the bright cells lie at the outline or next to it, for a cell sees more than its own place.
+# Five images on one colour scale. One good image proves little: the printed line says how far the 30 good ones reach.
+# Most stay low, a few do not, and one is worse than many defects. What is found and what is missed, the threshold below
+# settles. Where a map is bright, it is so at the outline or next to it, for a cell sees more than its own place.
 #
-# This is the **baseline to beat**. It has no loop and no learning rate, and it is fitted in seconds. Every table from
-# here on has its row.
+# One vector per image or one Gaussian per position: 66 images do not settle which ranks better. Only the second has a
+# map. This is the **baseline to beat**. It has no loop and no learning rate, and it is fitted in seconds. Every table
+# from here on has its row.
 #
 # **From score to decision.** The quantile threshold of [01](01_defect_detection.ipynb) needs good images that were not
 # used for the fit: those score too low. So fit on 70, set the threshold on the other 30, then look at the test set.
@@ -406,8 +434,9 @@ print(f"threshold {threshold:.2f}: alarms for {alarm[~washers.labels].float().me
 # %% [markdown]
 # ## What one cell can see: counted
 #
-# A kernel of k cells adds k − 1 steps of the map it reads. A step is first one pixel, and each stride multiplies it.
-# That is a recursion of two lines. Padding moves the box to the left and does not change its size.
+# A kernel of k cells adds k − 1 steps of the map it reads. A *step* is first one pixel, and each stride multiplies it.
+# That is a recursion of two lines. Padding moves the box to the left, by pad · step, and does not change its size. The
+# *offset* is the first pixel of cell 0's box: 0 without padding, negative with it.
 
 # %%
 layers, measured = [], {}
@@ -481,9 +510,9 @@ with torch.no_grad():
 print("the course's backbones after .train():", "training" if backbone.train().training else "still frozen")
 
 # %% [markdown]
-# In train mode the score of a part depends on its neighbours on the belt. Nothing crashes, and no message appears. Worse:
-# every pass in train mode also changes the stored statistics. The library's backbones cannot be switched: their batch
-# norms were multiplied into the convolutions.
+# In train mode the score of a part depends on its neighbours on the belt. Nothing crashes, and no message appears.
+# Worse: every pass in train mode also changes the stored statistics. The library's backbones cannot be switched: their
+# batch norms were multiplied into the convolutions.
 #
 # ## Break it · random weights
 #
@@ -519,9 +548,9 @@ plots.show(drawings.dots(results, "image AUROC"), "One dot per run of the per-po
 #
 # ## The card again, in features
 #
-# 7A ended with a promise: features, not pixels. Keep it honest. Fit the per-position Gaussian to 64-pixel carpets,
-# and show
-# it the card of mean colour.
+# 7A ended with a promise: features, not pixels. Keep it honest. Fit the per-position Gaussian to 64-pixel carpets, and
+# show it the card of mean colour. A defect has a place, so its score was the maximum of the map; a card has none, so
+# here we take the map's mean.
 
 # %%
 rank = {}
@@ -550,8 +579,8 @@ for category in ("carpet", "metal"):
 #
 # **Predict.** Which case hurts?
 #
-# <details><summary>(a) Mixed: more kinds of damage.</summary>Each position sees at most one or two of them; its mean
-# and covariance hardly move.</details>
+# <details><summary>(a) Mixed: more kinds of damage.</summary>Each of them disturbs most positions little, and each in
+# another direction.</details>
 # <details><summary>(b) Repeated.</summary>Yes: at that one position, a tenth of the sample says "this is
 # normal".</details>
 # <details><summary>(c) Both, by about the share.</summary>A share of the images is not a share of every
@@ -583,8 +612,9 @@ plots.show(drawings.dots(table, "image AUROC"), "AUROC with 0, 5 and 10 % defect
            f"draws of the mixed case, three flaws of the repeated one. Mean change: {told}.")
 
 # %% [markdown]
-# The last line compares the two cases. With mixed defects each place is hit too seldom to count. A repeated flaw is
-# learnt as normal. And the test set of the mixed case would not warn you, for it does not hold that flaw.
+# The last line compares the two cases. Mixed defects push the covariance mostly at other places and in other
+# directions: no loss is visible. The small gain is three draws with small test sets, not a benefit. A repeated flaw is
+# learnt as normal, and a test set without that flaw cannot show the damage.
 #
 # ## Misconceptions
 #
@@ -645,7 +675,7 @@ plots.show(drawings.dots(table, "image AUROC"), "AUROC with 0, 5 and 10 % defect
 #
 # | formula card | |
 # |---|---|
-# | typical length | E‖z‖² = d, ‖z‖ ≈ √d ± 0.7 |
+# | typical length | E‖z‖² = d, ‖z‖ ≈ √d ± 0.7 (from a few dimensions on) |
 # | prize of the mean picture | ½ nat per dimension = 0.72 bits |
 # | change of units | log p(eˣ) = log p(x) − Σ xᵢ |
 # | Mahalanobis | ‖z‖² = (f − μ)ᵀ Σ⁻¹ (f − μ), z = L⁻¹(f − μ), L Lᵀ = Σ |

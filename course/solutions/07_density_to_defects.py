@@ -2,8 +2,7 @@
 # # Exercises 07 · From density to defects
 #
 # Six tasks, about an hour. One for 7A: where the mass is. Five for 7B: a Gaussian on features, its map, what a cell
-# sees,
-# whether a network is frozen, and another picture with the same features.
+# sees, whether a network is frozen, and another picture with the same features.
 #
 # | # | Function | Missing | Minutes |
 # |---|---|---|---|
@@ -18,8 +17,7 @@
 # Chapter: [07 From density to defects](../notebooks/07_density_to_defects.ipynb).
 #
 # **Notation.** z latent, d its dimension; f features, C channels, (h, w) positions; B images; μ mean, L lower
-# triangular
-# with $L L^\top$ = covariance. log_det has shape `(B,)`. All symbols:
+# triangular with $L L^\top$ = covariance. log_det has shape `(B,)`. All symbols:
 # [notation and words](../notebooks/notation_and_glossary.md).
 
 # %%
@@ -60,8 +58,7 @@ checks.ch07.check("typical_radius", typical_radius)
 # ## 2 · A Gaussian on features (10 min)
 #
 # The affine flow of [05](../notebooks/05_normalizing_flows.ipynb), now fitted to N feature vectors, with N smaller
-# than d.
-# Such a covariance has no Cholesky factor. Add a *ridge* to it: eps times the mean of its diagonal, times I.
+# than d. Such a covariance has no Cholesky factor. Add a *ridge* to it: eps times the mean of its diagonal, times I.
 #
 # **Law.** L Lᵀ is the covariance (divided by N) plus that ridge. In other units of f, L changes by the unit alone.
 
@@ -106,22 +103,22 @@ checks.ch07.check("position_gaussian_map", position_gaussian_map)
 # ## 4 · What one cell can see (12 min)
 #
 # Layers are given as (kernel, stride, padding), the first one reads the image. Cell i of the last map sees the pixels
-# `offset + i * stride` to `offset + i * stride + size − 1` in each direction. The offset is negative where cell 0's box
-# begins in the padding.
+# `offset + i * step` to `offset + i * step + size − 1` in each direction: *step* is the distance of two neighbouring
+# cells in pixels of the image. The offset is negative where cell 0's box begins in the padding.
 #
 # **Law.** The box is where the gradient of that cell with respect to the image is not zero
 # ([02](../notebooks/02_jacobian.ipynb), exercise 5), for five chains of layers.
 
 # %%
 def receptive_field(layers):
-    """layers: [(kernel, stride, padding), ...]. Returns size, stride, offset, in pixels."""
+    """layers: [(kernel, stride, padding), ...]. Returns size, step, offset, in pixels."""
     ### BEGIN SOLUTION
-    size, jump, offset = 1, 1, 0                                                   # jump: pixels between two cells
+    size, step, offset = 1, 1, 0                                                   # step: pixels between two cells
     for kernel, stride, pad in layers:
-        size += (kernel - 1) * jump                                                # steps of the map that is read
-        offset -= pad * jump
-        jump *= stride                                                             # last
-    return size, jump, offset
+        size += (kernel - 1) * step                                                # steps of the map that is read
+        offset -= pad * step
+        step *= stride                                                             # last
+    return size, step, offset
     ### END SOLUTION
 
 
@@ -156,8 +153,7 @@ checks.ch07.check("frozen_check", frozen_check)
 # ## 6 · Another picture, the same features (14 min)
 #
 # `extract` turns a picture (C, H, W) into m features, with m far below C·H·W. Move the picture by a distance `step`
-# in a
-# direction that the features do not notice. (The direction: [02](../notebooks/02_jacobian.ipynb), exercise 6.)
+# in a direction that the features do not notice. (The direction: [02](../notebooks/02_jacobian.ipynb), exercise 6.)
 #
 # **Law.** The picture moves by `step` (the length of the difference), its features by less than 1 % of that.
 

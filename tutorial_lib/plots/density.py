@@ -62,7 +62,7 @@ def lengths(ax: Axes, found: np.ndarray, d: int) -> None:
     ax.hist(found, bins=np.linspace(0, top, 71), density=True, color=style.SKY, label="draws")
     ax.plot(grid, stats.chi.pdf(grid, d), color=style.BLUE, label="chi density")
     half = stats.chi.mean(d) / 2
-    ax.axvspan(0, half, color=style.PALE, alpha=0.6, lw=0)
+    ax.axvspan(0, half, color=style.PALE, alpha=0.6, lw=0, label="nearer than half the typical radius")
     ax.plot([0], [0], marker="*", ms=15, color=style.ORANGE, ls="", clip_on=False, label="most likely point, z = 0")
     ax.set(xlim=(0, top), ylim=(0, None), xlabel="length ‖z‖", ylabel="density of the length")
     ax.set_title(f"d = {d}", fontsize=11)
@@ -76,7 +76,7 @@ def lengths_strip(found: dict[int, np.ndarray]) -> Figure:
         lengths(ax, values, d)
         if ax is not axes[0]:
             ax.set(ylabel="", yticks=[])
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
 
 

@@ -78,16 +78,17 @@ def field_strip(picture: np.ndarray, mask: np.ndarray,
     return fig
 
 
-def equal_features(pictures: dict[str, Tensor], change: Tensor) -> Figure:
-    """Pictures ``(3, S, S)`` by title, and last the change ``(S, S)`` as a signed map."""
-    fig = Figure(figsize=(8.4, 2.6), dpi=style.DPI, layout="constrained")
-    axes = fig.subplots(1, len(pictures) + 1)
+def equal_features(pictures: dict[str, Tensor], changes: dict[str, Tensor]) -> Figure:
+    """Pictures ``(3, S, S)`` by title, then changes ``(S, S)`` by title as signed maps on one scale."""
+    fig = Figure(figsize=(8.4, 2.2), dpi=style.DPI, layout="constrained")
+    axes = fig.subplots(1, len(pictures) + len(changes))
     for ax, (title, picture) in zip(axes, pictures.items(), strict=False):
         ax.imshow(picture.permute(1, 2, 0).clamp(0, 1))
         ax.set_title(title, fontsize=10)
-    limit = float(change.abs().max())
-    shown = axes[-1].imshow(change, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
-    axes[-1].set_title("what was changed", fontsize=10)
+    limit = max(float(change.abs().max()) for change in changes.values())
+    for ax, (title, change) in zip(axes[len(pictures):], changes.items(), strict=True):
+        shown = ax.imshow(change, cmap=style.DIVERGING, vmin=-limit, vmax=limit)
+        ax.set_title(title, fontsize=10)
     fig.colorbar(shown, ax=axes[-1], label="grey, of 1", shrink=0.8)
     for ax in axes:
         ax.set_axis_off()

@@ -20,14 +20,14 @@ STEP = 8  # pixels between two positions of the sliders
 
 
 def counted(backbone: Embedded) -> dict[str, tuple[int, int, int]]:
-    """Size, stride and first pixel of cell 0, for every tap of the embedded backbone: the recursion of exercise 4."""
-    size, jump, offset, found = 1, 1, 0, {}
+    """Size, step and first pixel of cell 0, for every tap of the embedded backbone: the recursion of exercise 4."""
+    size, step, offset, found = 1, 1, 0, {}
     for name, stage in backbone.stages.items():
         for kernel, stride in (layer for part in stage for layer in part.layers):
-            size += (kernel - 1) * jump
-            offset -= kernel // 2 * jump  # every convolution there is padded by half its kernel
-            jump *= stride
-        found[name] = (size, jump, offset)
+            size += (kernel - 1) * step
+            offset -= kernel // 2 * step  # every convolution there is padded by half its kernel
+            step *= stride
+        found[name] = (size, step, offset)
     return found
 
 

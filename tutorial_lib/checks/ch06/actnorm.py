@@ -34,8 +34,8 @@ def _normalised(init, forward):
     worst = int((mean.abs() + (var - 1).abs()).argmax())
     if mean.abs().max() < 1e-9 and (var - 1).abs().max() < 0.05:      # 0.05: n or n − 1 in the variance, both are right
         return None
-    return (f"channel {worst} of z = x · exp(log_s) + b has mean {float(mean[worst]):.3f} and variance "
-            f"{float(var[worst]):.3f}")
+    return (f"channel {worst} of z = x · exp(log_s) + b has mean {float(mean[worst]):.3f}, due is 0, and variance "
+            f"{float(var[worst]):.3f}, due is 1")
 
 
 def _map(init, forward):
@@ -73,6 +73,12 @@ ACTNORM = Exercise(
                 lambda x: (-_start(x)[0], _start(x)[1])),
         Suspect("b is −mean: the mean is divided by std too, because the shift comes after the scaling",
                 lambda x: (_start(x)[0], -x.mean((0, 2, 3)))),
+        Suspect("two slips: +ln std where −ln std is due, and the mean was not divided by std",
+                lambda x: (-_start(x)[0], -x.mean((0, 2, 3)))),
+        Suspect("+ln std, and a shift that fits it: both multiply by std where a division is due",
+                lambda x: (-_start(x)[0], -x.mean((0, 2, 3)) / _start(x)[0].exp())),
+        Suspect("two slips: 1 / std where its logarithm is due, and the mean was not divided by std",
+                lambda x: (_start(x)[0].exp(), -x.mean((0, 2, 3)))),
         Suspect("b is +mean / std: the mean must be taken away",
                 lambda x: (_start(x)[0], -_start(x)[1])),
         Suspect("divided by the variance: its root is the deviation",

@@ -31,14 +31,23 @@ def _with(log_det):
     return lambda x, st: (_right(x, st)[0], log_det(_right(x, st)[1]))
 
 
-def _halves(call):
+def _passes(call):
     for shape in SHAPES:
         x, st = _probe(shape)
-        z, right = call(x, st)[0], _right(x, st)[0]
         half = shape[1] // 2
-        found = differ(f"on maps {shape}, the first half of the channels of z", z[:, :half], x[:, :half], 0.0, "x")
-        found = found or differ(f"on maps {shape}, the second half of the channels", z[:, half:], right[:, half:],
-                                1e-9, "x2 · exp(s) + t")
+        found = differ(f"on maps {shape}, the first half of the channels of z", call(x, st)[0][:, :half], x[:, :half],
+                       0.0, "x")
+        if found:
+            return found
+    return None
+
+
+def _changes(call):
+    for shape in SHAPES:
+        x, st = _probe(shape)
+        half = shape[1] // 2
+        found = differ(f"on maps {shape}, the second half of the channels", call(x, st)[0][:, half:],
+                       _right(x, st)[0][:, half:], 1e-9, "x2 · exp(s) + t")
         if found:
             return found
     return None
@@ -64,7 +73,8 @@ def _rows(call):
 
 COUPLING = Exercise(
     name="conv_coupling", minutes=12, returns=(_returns,),
-    laws=(Law("half of the channels must pass, the other half is x2 · exp(s) + t at every pixel", _halves),
+    laws=(Law("the first half of the channels does not pass unchanged", _passes),
+          Law("the second half of the channels is not x2 · exp(s) + t, with s and t from x1", _changes),
           Law("log_det is not ln|det ∂z/∂x|", _log_det),
           Law("the maps of a batch depend on each other", _rows)),
     passes="half of the channels untouched, log_det equals ln|det J| on maps of three sizes, maps independent",
@@ -98,6 +108,16 @@ COUPLING = Exercise(
                 lambda x, st: (_early(x, st), _right(x, st)[1].sum((1, 2, 3)))),
         Suspect("s and t changed places: the first half of the network's channels is s",
                 lambda x, st: _swapped(x, st)),
+        Suspect("s was clamped a second time (torch.tanh, as in the chapter): here st clamps it already",
+                lambda x, st: _other(x, st, lambda x1, x2, s, t: (x2 * torch.tanh(s).exp() + t, torch.tanh(s)))),
+        Suspect("the network was fed x2, the half that changes: then there is no way back; s and t come from x1",
+                lambda x, st: _other(x, st, lambda x1, x2, s, t: _fed(x2, st))),
+        Suspect("x2 was not stretched: z2 is x2 + t here, and the factor exp(s) was forgotten",
+                lambda x, st: _other(x, st, lambda x1, x2, s, t: (x2 + t, s))),
+        Suspect("t was subtracted: it is added on the way to z and subtracted on the way back",
+                lambda x, st: _other(x, st, lambda x1, x2, s, t: (x2 * s.exp() - t, s))),
+        Suspect("x2 was divided by exp(s): that belongs to the way back",
+                lambda x, st: _other(x, st, lambda x1, x2, s, t: (x2 * (-s).exp() + t, s))),
         Suspect("exp is missing: x2 was multiplied by s itself, which may be negative or zero",
                 lambda x, st: (_plain(x, st), _right(x, st)[1].sum((1, 2, 3)))),
         Suspect("the halves changed places in z: x1 comes first, as in x",
@@ -109,6 +129,18 @@ COUPLING = Exercise(
 def _parts(x, st):
     x1, x2 = x.chunk(2, dim=1)
     return x1, x2, *st(x1).chunk(2, dim=1)
+
+
+def _other(x, st, second):
+    """z with another second half; ``second`` gives it and the terms that log_det sums."""
+    x1, x2, s, t = _parts(x, st)
+    z2, terms = second(x1, x2, s, t)
+    return torch.cat([x1, z2], 1), terms.sum((1, 2, 3))
+
+
+def _fed(x2, st):
+    s, t = st(x2).chunk(2, dim=1)
+    return x2 * s.exp() + t, s
 
 
 def _early(x, st):

@@ -56,6 +56,18 @@ def _jumps(call):
     return None
 
 
+def _shortest(call):
+    for name, (z0, z1) in _pairs().items():
+        path, whole = call(z0, z1, 9), float(_angle(z0, z1))
+        points, plane = _unit(path.to(z0)), torch.linalg.qr(torch.stack([z0, z1], 1))[0]      # (n, d), (d, 2)
+        both = torch.stack([torch.arccos((points @ _unit(z)).clamp(-1, 1)) for z in (z0, z1)]).sum(0)
+        if float((both - whole).abs().max()) > 1e-3:
+            off = float((points - points @ plane @ plane.T).norm(dim=1).max())
+            return (f"{name}: the ends are {whole:.2f} rad apart, by a point between {float(both.max()):.2f}",
+                    "it leaves the plane of both ends" if off > 1e-3 else "it turns the long way round")
+    return None
+
+
 def _parallel(call):
     axis = torch.zeros(64, dtype=torch.float64)
     axis[0] = 8.0
@@ -93,8 +105,9 @@ SHELL = Exercise(
     laws=(Law("the path must begin at z0 and end at z1", _ends),
           Law("the norm must go steadily from that of z0 to that of z1", _norms),
           Law("the path must move in even steps", _jumps),
+          Law("the direction must turn on the shortest way", _shortest),
           Law("ends that point the same way must work too", _parallel)),
-    passes="ends exact, norm steady between the ends' norms, no jumps, parallel ends work",
+    passes="ends exact, norm steady between the ends' norms, no jumps, the shortest way, parallel ends work",
     hints=("Separate length and direction. The length may go from ‖z0‖ to ‖z1‖ in even steps. What goes wrong with "
            "the direction on a straight line?",
            "Take the straight line between the two *unit* vectors, and give every point of it the length that it "
@@ -119,7 +132,7 @@ SHELL = Exercise(
                 lambda z0, z1, n: torch.cos(torch.pi / 2 * _t(n, z0)) * z0 + torch.sin(torch.pi / 2 * _t(n, z0)) * z1),
         Suspect("division by 0: the angle between parallel ends is 0, and so is its sine",
                 _slerp),
-        Suspect("division by 0: parallel ends have angle 0; and length and direction were separated well",
+        Suspect("division by 0: length and direction are kept apart as they should be, but parallel ends have angle 0",
                 lambda z0, z1, n: ((1 - _t(n, z0)) * z0.norm() + _t(n, z0) * z1.norm())
                 * _slerp(_unit(z0), _unit(z1), n)),
     ),

@@ -14,11 +14,11 @@ SIDE = 160
 
 
 def recursion(layers):
-    """size, stride and first pixel of cell 0."""
-    size, jump, start = 1, 1, 0
+    """size, step and first pixel of cell 0."""
+    size, step, start = 1, 1, 0
     for kernel, stride, pad in layers:
-        size, start, jump = size + (kernel - 1) * jump, start - pad * jump, jump * stride
-    return size, jump, start
+        size, start, step = size + (kernel - 1) * step, start - pad * step, step * stride
+    return size, step, start
 
 
 def seen(layers, cell: int) -> tuple[int, int]:
@@ -40,40 +40,40 @@ def _measured(call, index):
         true = (*true[:2], boxes[0][0] - cells[0] * true[1])
         found = float(call(layers)[index])
         if found != true[index]:
-            what = ("size", "stride", "offset")[index]
+            what = ("size", "step", "offset")[index]
             return f"layers {layers}: {what} {found:g}, the gradient says {true[index]}"
     return None
 
 
 def _by(change):
     def wrong(layers):
-        size, jump, start = 1, 1, 0
+        size, step, start = 1, 1, 0
         for kernel, stride, pad in layers:
-            size, jump, start = change(size, jump, start, kernel, stride, pad)
-        return size, jump, start
+            size, step, start = change(size, step, start, kernel, stride, pad)
+        return size, step, start
     return wrong
 
 
 FIELD = Exercise(
     name="receptive_field", minutes=12,
-    returns=(lambda layers: (NumberSlot("size"), NumberSlot("stride"), NumberSlot("offset")),),
-    laws=(Law("the stride of the map is not the step of its boxes", lambda call: _measured(call, 1)),
+    returns=(lambda layers: (NumberSlot("size"), NumberSlot("step"), NumberSlot("offset")),),
+    laws=(Law("the step is not the distance of two neighbouring boxes", lambda call: _measured(call, 1)),
           Law("the size is not the width of the non-zero gradient", lambda call: _measured(call, 0)),
           Law("the offset is not the first pixel of cell 0's box", lambda call: _measured(call, 2))),
     passes="box = non-zero gradient for five chains, padding included",
-    hints=("Carry three numbers through the layers: size and jump start at 1, the offset at 0. One step of the map "
-           "that a layer reads is jump pixels.",
-           "A kernel of k cells adds k − 1 steps of the map it reads: size grows by (k − 1) · jump, with the jump "
+    hints=("Carry three numbers through the layers: size and step start at 1, the offset at 0. step is the distance, "
+           "in pixels, of two cells of the map that a layer reads.",
+           "A kernel of k cells adds k − 1 steps of the map it reads: size grows by (k − 1) · step, with the step "
            "*before* this layer's stride.",
-           "Padding p moves the first cell p steps of that map to the left: offset −= p · jump. The jump is multiplied "
+           "Padding p moves the first cell p steps of that map to the left: offset −= p · step. The step is multiplied "
            "by the stride last."),
     suspects=(
         Suspect("the stride is not compounded: each layer's kernel was counted in pixels; one step of a deeper map is "
                 "several pixels",
                 _by(lambda s, j, o, k, st, p: (s + k - 1, j * st, o - p * j))),
-        Suspect("the jump was updated first: the kernel steps on the map that the layer reads, before its own stride",
+        Suspect("the step was updated first: the kernel steps on the map that the layer reads, before its own stride",
                 _by(lambda s, j, o, k, st, p: (s + (k - 1) * j * st, j * st, o - p * j))),
-        Suspect("the jump was updated first, for padding too: both count in steps of the map that the layer reads",
+        Suspect("the step was updated first, for padding too: both count in steps of the map that the layer reads",
                 _by(lambda s, j, o, k, st, p: (s + (k - 1) * j * st, j * st, o - p * j * st))),
         Suspect("the strides were added: they multiply",
                 _by(lambda s, j, o, k, st, p: (s + (k - 1) * j, j + st, o - p * j))),
@@ -81,13 +81,13 @@ FIELD = Exercise(
                                                                           recursion(ls)[2])),
         Suspect("only the last layer's stride: the strides of all layers multiply",
                 lambda layers: (recursion(layers)[0], layers[-1][1], recursion(layers)[2])),
-        Suspect("k · jump instead of (k − 1) · jump: a kernel of 1 must add nothing",
+        Suspect("k · step instead of (k − 1) · step: a kernel of 1 must add nothing",
                 _by(lambda s, j, o, k, st, p: (s + k * j, j * st, o - p * j))),
         Suspect("the padding is ignored: each padded layer moves the box to the left",
                 lambda layers: (*recursion(layers)[:2], 0)),
-        Suspect("the padding was counted in pixels: p cells of a deeper map are p · jump pixels",
+        Suspect("the padding was counted in pixels: p cells of a deeper map are p · step pixels",
                 _by(lambda s, j, o, k, st, p: (s + (k - 1) * j, j * st, o - p))),
-        Suspect("the sign of the offset: padding moves the box of cell 0 to the left, so it begins at −p · jump",
+        Suspect("the sign of the offset: padding moves the box of cell 0 to the left, so it begins at −p · step",
                 lambda layers: (*recursion(layers)[:2], -recursion(layers)[2])),
         Suspect("this offset is the centre of the box: the first pixel is asked for",
                 lambda ls: (*recursion(ls)[:2], recursion(ls)[2] + (recursion(ls)[0] - 1) / 2)),

@@ -52,6 +52,16 @@ def _train(call):
     return None
 
 
+def _part(call):
+    net = probe().eval()
+    net[1].train()  # the network says eval, its batch norm does not
+    expected, found = float(gaps(net, images()).abs().max()), float(call(net, images()))
+    if abs(found - expected) > 1e-7:
+        return (f"a network in eval() whose batch norm is in train mode: found {found:.4f}, the worst difference is "
+                f"{expected:.4f}", "the answer was read from net.training: measure it")
+    return None
+
+
 def _modes(call):
     for net in (probe(), probe().eval()):
         net[0].eval()  # a part may be in another mode than the whole
@@ -70,6 +80,7 @@ FROZEN = Exercise(
     name="frozen_check", minutes=8, returns=(lambda net, x: NumberSlot("the worst difference"),),
     laws=(Law("it reports a difference for a frozen network", _eval),
           Law("it is not the worst difference between alone and in a batch", _train),
+          Law("it misses a batch norm that is in train mode inside a network in eval()", _part),
           Law("it does not leave the network as it was", _modes)),
     passes="0 in eval, the worst difference in train mode, and the network is as it was",
     hints=("Two passes: net(images), and net(image[None]) for each image. Compare like with like: row i of the batch "

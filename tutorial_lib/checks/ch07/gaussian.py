@@ -23,13 +23,23 @@ def shrunk(f, eps, correction=0):
     return f.mean(0), cov, eps * cov.diagonal().mean() * torch.eye(f.shape[1]).to(cov)
 
 
+def _ridged(cov, eps):
+    return cov + eps * cov.diagonal().mean() * torch.eye(len(cov)).to(cov)
+
+
 def _wrong(factor, mean=lambda f: f.mean(0)):
     return lambda f, eps: (mean(f), factor(f, *shrunk(f, eps)[1:]))
 
 
+def _row(name, found, expected, atol, of):
+    """``differ`` for a matrix: its rows are rows, no samples."""
+    said = differ(name, found, expected, atol, of)
+    return said and said.replace("sample", "row", 1)
+
+
 def _mean(call):
     f = _rows()
-    return differ("the mean", call(f, EPS)[0][None], f.mean(0)[None], 1e-9, "the mean of the rows")
+    return _row("the mean", call(f, EPS)[0][None], f.mean(0)[None], 1e-9, "the mean of the rows")
 
 
 def _triangle(call):
@@ -43,7 +53,7 @@ def _covariance(call):
     f = _rows()
     _, cov, ridge = shrunk(f, EPS)
     L = call(f, EPS)[1]
-    return differ("L Lᵀ", (L @ L.T)[None], (cov + ridge)[None], 1e-8, "covariance + eps · mean variance · I")
+    return _row("L Lᵀ", L @ L.T, cov + ridge, 1e-8, "covariance + eps · mean variance · I")
 
 
 def _few(call):
@@ -55,8 +65,8 @@ def _few(call):
 
 def _units(call):
     f = _rows()
-    return differ("L of data in other units", call(1000 * f, EPS)[1][None] / 1000, call(f, EPS)[1][None], 1e-8,
-                  "the L of before, in those units")
+    return _row("L of data in other units", call(1000 * f, EPS)[1] / 1000, call(f, EPS)[1], 1e-8,
+                "the L of before, in those units")
 
 
 FIT = Exercise(
@@ -92,6 +102,14 @@ FIT = Exercise(
                 _wrong(lambda f, c, r: torch.linalg.cholesky(c) + r)),
         Suspect("the samples were not centred: this is the second moment, not the covariance",
                 _wrong(lambda f, c, r: torch.linalg.cholesky(f.T @ f / len(f) + r))),
+        Suspect("the mean was not taken away before f.T @ f / N: this is the second moment, in the ridge as well",
+                lambda f, eps: (f.mean(0), torch.linalg.cholesky(_ridged(f.T @ f / len(f), eps)))),
+        Suspect("the ridge uses the trace: the mean of the diagonal is the trace over d",
+                _wrong(lambda f, c, r: torch.linalg.cholesky(c + len(c) * r))),
+        Suspect("only the diagonal of L: the covariances of two features were lost",
+                _wrong(lambda f, c, r: torch.linalg.cholesky(c + r).diagonal().diag())),
+        Suspect("only the variances: the covariances of two features were lost",
+                _wrong(lambda f, c, r: (c + r).diagonal().sqrt().diag())),
         Suspect("the scatter was not divided by N", _wrong(lambda f, c, r: torch.linalg.cholesky(len(f) * c + r))),
     ),
 )
@@ -141,6 +159,8 @@ MAP = Exercise(
                 lambda f, m, L: distance(f, m, L, lambda L, x: L @ x)),
         Suspect("solved with Lᵀ: another distance, for Σ = Lᵀ L",
                 lambda f, m, L: distance(f, m, L, lambda L, x: torch.linalg.solve(L.mT, x))),
+        Suspect("only the diagonal of L was used: upper=True reads nothing below it, and L is lower triangular",
+                lambda f, m, L: distance(f, m, L, lambda L, x: x / L.diagonal(dim1=-2, dim2=-1)[..., None])),
         Suspect("the mean was not subtracted", lambda f, m, L: distance(f, 0 * m, L)),
         Suspect("the sum over C instead of the mean: divide by C, so that normal features give about 1",
                 lambda f, m, L: distance(f, m, L) * f.shape[1]),

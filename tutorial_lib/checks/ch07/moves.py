@@ -35,9 +35,15 @@ def jacobian(extract, image):
     return torch.autograd.functional.jacobian(extract, image).flatten(1)
 
 
+CLIPPED = "the result was clipped: this picture's values are not in [0, 1]"
+
+
 def _moved(call):
     for step in (0.05, 0.01):
-        found = float((call(Extract(20), picture(), step) - picture()).norm())
+        y, outside = call(Extract(20), picture(), step), (picture() < 0) | (picture() > 1)
+        found = float((y - picture()).norm())
+        if bool(((y == 0) | (y == 1))[outside].all()):
+            return f"step {step}: the picture moved by {found:.4f}", CLIPPED
         if found < 1e-9:
             return "the picture did not move at all", "the picture itself was returned, or the direction is zero"
         if abs(found - step) > 0.01 * step:

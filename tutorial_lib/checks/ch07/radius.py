@@ -17,6 +17,15 @@ def exact(d: int) -> tuple[float, float]:
     return mean, math.sqrt(d - mean * mean)
 
 
+def _log_ratio(d: int) -> float:
+    return math.lgamma((d + 1) / 2) - math.lgamma(d / 2)
+
+
+def _from(mean: float, d: int) -> tuple[float, float]:
+    """A wrong mean, and the sd that the exercise's own line makes of it."""
+    return mean, math.sqrt(d - mean**2)
+
+
 def _mean(call):
     for d in DIMS:
         found, (mean, sd) = float(call(d)[0]), exact(d)
@@ -40,14 +49,19 @@ RADIUS = Exercise(
     passes="mean and sd within three standard errors of 10,000 draws, for d = 1, 10 and 768",
     hints=("The formula stands above the cell. Γ(384) is too large for a float: work with math.lgamma, the logarithm "
            "of Γ, and take exp of a difference.",
-           "mean = √2 · exp(lgamma((d + 1) / 2) − lgamma(d / 2)).",
-           "The mean of ‖z‖² is d exactly. The variance of ‖z‖ is the mean of its square minus the square of its "
-           "mean."),
+           "ln of a ratio is a difference of logarithms. Take the two lgamma first, then their difference, then leave "
+           "the logarithm again.",
+           "√2 stands outside of the logarithm: multiply by it last. Test yourself: d = 1 gives √(2 / π) = 0.80. The "
+           "spread is in the cell already."),
     suspects=(
         Suspect("√d is the root of the mean of ‖z‖², not the mean of ‖z‖: close in 768 dimensions, wrong in one",
                 lambda d: (math.sqrt(d), math.sqrt(d - exact(d)[0] ** 2))),
         Suspect("√d for the mean, and so a spread of 0: √d is the root of the mean square",
                 lambda d: (math.sqrt(d), 0.0)),
+        Suspect("exp was forgotten: lgamma is the logarithm of Γ, so the difference of two is that of their ratio",
+                lambda d: _from(math.sqrt(2) * _log_ratio(d), d)),
+        Suspect("exp was forgotten, and so for √2: this is the logarithm of the mean",
+                lambda d: _from(_log_ratio(d) + math.log(2) / 2, d)),
         Suspect("these are mean and spread of the *squared* length: d and √(2d)", lambda d: (d, math.sqrt(2 * d))),
         Suspect("√(d − ½) is a good approximation from d = 10 on, and off at d = 1",
                 lambda d: (math.sqrt(d - 0.5), math.sqrt(0.5))),
@@ -55,7 +69,7 @@ RADIUS = Exercise(
                                                        math.sqrt(d - exact(d)[0] ** 2 / 2))),
         Suspect("the two Γ changed places: it is Γ((d + 1)/2) over Γ(d/2)",
                 lambda d: (2 / exact(d)[0], math.sqrt(abs(d - 4 / exact(d)[0] ** 2)))),
-        Suspect("the sd grows with d here: the lengths of the draws spread by about 0.7 in every dimension",
+        Suspect("the sd grows with d here: the lengths of the draws spread by 0.60 to 0.71, whatever d is",
                 lambda d: (exact(d)[0], math.sqrt(d))),
         Suspect("the sd grows with d here, as √(2d): that is the spread of the squared length",
                 lambda d: (exact(d)[0], math.sqrt(2 * d))),
