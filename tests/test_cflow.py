@@ -44,7 +44,7 @@ def normals() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def fitted(normals) -> CFlow:
-    detector = small(lr=1e-2, steps=10)
+    detector = small(lr=1e-2, steps=10, batch=4)
     detector.fit(normals)
     return detector
 
@@ -165,8 +165,22 @@ def test_a_batch_one_by_one_and_the_file_give_the_same_scores(fitted, normals, t
     torch.testing.assert_close(fitted.score(normals), alone, rtol=1e-4, atol=1e-5)
     assert torch.equal(load(fitted.save(tmp_path / "c.safetensors")).score(normals), fitted.score(normals))
     torch.testing.assert_close(fitted.score(normals), fitted.anomaly_map(normals).amax((1, 2)))
-    shapes = [tuple(z.shape) for z in fitted.latents(normals)]
-    assert shapes == [(6, 48, 16, 16), (6, 96, 8, 8)]
+
+
+def test_the_stored_maxima_are_those_of_the_training_images(fitted, normals):
+    found = largest(fitted.likelihoods(fitted.vectors(normals)))
+    torch.testing.assert_close(fitted.maxima, found, rtol=1e-4, atol=1e-5)
+    assert torch.equal(fitted.maxima, fitted.state["maxima"])
+
+
+def test_latents_lead_back_to_the_vectors_at_their_places(fitted, normals):
+    latents, vectors = fitted.latents(normals), fitted.vectors(normals)
+    assert [tuple(z.shape) for z in latents] == [(6, 48, 16, 16), (6, 96, 8, 8)]
+    for flow, z, v in zip(fitted.flows, latents, vectors, strict=True):
+        for row, column in ((0, 5), (6, 2)):
+            code = fitted.code(*z.shape[2:])[row * z.shape[3] + column].expand(6, -1)
+            torch.testing.assert_close(flow.inverse(z[:, :, row, column], code)[0], v[:, :, row, column],
+                                       rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("category", ["washer", "board"])
@@ -179,6 +193,22 @@ def test_the_map_peaks_inside_a_planted_defect(category):
     noise = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     peaks = detector.anomaly_map(images[32:] * (1 - disc) + noise * disc).flatten(1).argmax(1)
     assert disc.flatten()[peaks].all()
+
+
+@pytest.mark.parametrize("loops", [{"steps": 9}, {"steps": 0, "meta_epochs": 1, "sub_epochs": 1}])
+def test_every_vector_that_is_trained_on_or_scored_comes_with_the_code_of_its_place(normals, monkeypatch, loops):
+    detector, seen = small(taps=("stride4",), whiten=False, **loops), []
+    rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    marked = torch.stack([rows, columns, *torch.rand(46, 16, 16)])  # the first two channels say where they stand
+    monkeypatch.setattr(detector, "maps", lambda batch: (marked.expand(len(batch), -1, -1, -1),))
+    plain = detector.likelihood
+    monkeypatch.setattr(detector, "likelihood", lambda *given: seen.append(given[1:]) or plain(*given))
+    detector.fit(normals)
+    detector.score(normals)
+    for vectors, code in seen:
+        row, column = vectors[:, 0].long(), vectors[:, 1].long()
+        assert torch.equal(code, position_code(8, 16, 16)[:, row, column].T)
+    assert len(seen) > 9
 
 
 def test_without_position_a_vector_means_the_same_everywhere(normals):

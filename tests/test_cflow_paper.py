@@ -102,8 +102,14 @@ def test_a_pass_shows_every_image_once_and_no_vector_twice():
     assert not set(first) & set(second)
 
 
-def test_the_papers_loops_train_on_turned_images():
-    normals = factory.normal("washer", 6, size=64)
+def test_the_papers_loops_train_on_images_turned_anew(monkeypatch):
+    images, seen = factory.normal("washer", 6, size=64), []
     detector = small(steps=0, rotation=5.0, whiten=False, meta_epochs=2, sub_epochs=1, warm_epochs=1, images_per_step=4)
-    assert detector.fit(normals)["steps"] == 2 * (4 * 256 // 64 + 4 * 64 // 64)
-    assert detector.score(normals).isfinite().all()
+    plain = detector.maps
+    monkeypatch.setattr(detector, "maps", lambda batch: seen.append(batch) or plain(batch))
+    assert detector.fit(images)["steps"] == 2 * (4 * 256 // 64 + 4 * 64 // 64)
+    turned = torch.cat([batch for batch in seen if len(batch) == 4])  # the other calls look at all six as they are
+    assert len(turned) == 8
+    distance = (turned[:, None] - images).abs().mean((2, 3, 4)).amin(1)  # to the nearest of the originals
+    assert (distance > 0).sum() > 4  # an angle below one degree moves no pixel of so small an image
+    assert distance.max() < 0.1
