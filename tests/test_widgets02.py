@@ -41,6 +41,7 @@ def test_j_is_what_differences_give_at_every_place():
         assert np.allclose(jacobian(name, point).numpy(), differences(name, point), atol=1e-8), (name, point)
 
 
+@pytest.mark.slow
 def test_the_gap_of_every_state_equals_the_formula():
     t = np.arange(24) / 24 - 0.5
     edge = np.concatenate([np.stack(p, 1) for p in ((t, 0 * t - 0.5), (0 * t + 0.5, t), (-t, 0 * t + 0.5),
@@ -68,6 +69,7 @@ def test_a_matrix_has_no_gap_and_a_crease_halves_it():
             assert measure("fold", point, h)["factor"] == pytest.approx(2, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_sentence_holds_the_numbers_of_its_state():
     for name, point, h in STATES:
         n = measure(name, point, h)

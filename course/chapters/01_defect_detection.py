@@ -25,6 +25,7 @@ from statistics import NormalDist
 import torch
 from IPython.display import display
 from PIL import Image
+from scipy import stats
 
 from tutorial_lib import detectors, metrics, plots
 from tutorial_lib.data import factory, folder
@@ -257,7 +258,7 @@ for kind, maps in maps_bad.items():
     one = torch.cat([normal, maps.flatten(1).amax(1)])
     print(f"{kind:14s} AUROC {metrics.auroc(one, torch.arange(60) >= 40):.2f}")
 low, high = metrics.bootstrap_interval(metrics.auroc, scores, labels, n=500)
-print(f"all kinds: {area:.2f}; with other test images of the same sorts it would lie in {low:.2f} to {high:.2f} (95 %)")
+print(f"all kinds: {area:.2f} on these images; over all images of these sorts, with 95 % confidence, {low:.2f} to {high:.2f}")
 print(f"line {line:.1f}: {(defect > line).float().mean():.0%} of the damaged and {(normal > line).float().mean():.0%} of the "
       "good washers raise an alarm")
 
@@ -423,6 +424,8 @@ for rate in (0.05, 0.01):
     same = bool(by_hand == quantile_threshold(calibration, rate)["threshold"])
     print(f"fpr {rate:.2f}: line {by_hand:.2f}, the library's: {same}; "
           f"fresh good washers above {(held_out > by_hand).float().mean():.1%}, damaged above {(defect > by_hand).float().mean():.0%}")
+    at = stats.beta(allowed + 1, len(calibration) - allowed).ppf([0.05, 0.95])  # true rate above the (allowed + 1)-th
+    print(f"          nine lines of ten that are drawn so have a true rate of {at[0]:.1%} to {at[1]:.1%}")
 draw, found = torch.Generator().manual_seed(0), []
 for _ in range(500):                                                          # what if there were only 40 normals?
     few = calibration[torch.randperm(200, generator=draw)[:40]]
@@ -432,8 +435,9 @@ print(f"with 40 normals and fpr 0.05, fresh false alarms run from {low:.1%} to {
 print(quantile_threshold(calibration[:40], 0.01)["note"])
 
 # %% [markdown]
-# With 200 normals both promises are kept on fresh good washers to within one percentage point; about *damaged* ones none was made. With 40 the line is a matter of luck. And 40 normals cannot promise 1 % at all: a
-# hundredth of forty is less than one image. (In section 2 the line of 200 normals met 40 others, and 12 % of them lay above
+# With 200 normals the rates on fresh good washers come out near the promise, here nearer than one may count on: the range
+# below each line is what 200 draws from any score can give. About *damaged* washers no promise was made. With 40 the line
+# is a matter of luck. And 40 normals cannot promise 1 % at all: a hundredth of forty is less than one image. (In section 2 the line of 200 normals met 40 others, and 12 % of them lay above
 # it: a count of 5 where 2 were expected.) Chapter 15 makes the promise exact.
 #
 # **And the price of a miss?** Chapter 00 counted 1 for a good part thrown away and 3 for a damaged one that passes, on a
@@ -558,7 +562,7 @@ print(f"metal scratches at severity 1: pixel AUROC {metrics.pixel_auroc(deep_map
 #
 # The surprise is the scratch on metal, plain to see in the strip of section 1. The detector finds no more of them than it
 # raises false alarms, even at full severity. And its maps are not blind: over these twenty pictures a pixel on a scratch
-# outranks one beside it nine times in ten. The map knows and the image score does not, because the maximum of a good
+# outranks a good one nine times in ten. The map knows and the image score does not, because the maximum of a good
 # picture, somewhere on the brushed ground, is as high. Three levels, three grades, now measured.
 
 # %% [markdown]
