@@ -68,6 +68,15 @@ def test_a_change_of_units_changes_the_density_by_its_log_det(models):
     assert affine.log_prob(y[:1].float()).isfinite().all()
 
 
+def test_equalised_greys_take_the_lead_of_the_card_away(models):
+    x, affine, _ = models["carpet"]
+    y, card = pixels.vectors(x), pixels.vectors(pixels.flat(x))
+    one = torch.distributions.Normal(y.mean(), y.std())
+    lead = affine.log_prob(card).median() - affine.log_prob(y).median()
+    equalised = [affine.log_prob(v) - one.log_prob(v).sum(1) for v in (card, y)]       # slope of h: one pixel's density
+    assert lead > 20 and equalised[0].median() - equalised[1].median() < 5
+
+
 def test_the_walk_keeps_the_features_and_most_of_the_defect():
     pair = factory.pairs("washer", "spot", 1, size=64, seed=0)
     backbone = backbones.load("embedded", weights="random", taps=("stride4", "stride8"))

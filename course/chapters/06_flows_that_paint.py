@@ -53,15 +53,16 @@ with torch.no_grad():
         z, log_det = painter(x)                                          # (500, 16, 2, 2), (500,)
         log_p, half = painter.log_prob(x).mean().item(), z.flatten(1).square().sum(1).median().item() / 2
         print(f"{name:16s} mean log p(x) " + (f"{log_p:6.0f} nats" if log_p > -1e7 else "below −10 million nats")
-              + f", log_det {log_det.mean():3.0f}, median ½‖z‖² " + (f"{half:.0f}" if half < 1e7 else "above 10 million"))
+              + f", log_det {log_det.mean():3.0f}, median ½‖z‖² "
+              + (f"{half:.0f}" if half < 1e7 else "above 10 million"))
     overlap = painter.log_prob(strange["mirrored"]) > painter.log_prob(held_out).min()
 print(f"mirrored digits above the least likely held-out digit: one in {1 / overlap.float().mean():.0f}")
 
 
 # %% [markdown]
-# In the mean, digits get a high log density, everything else a far lower one. Single pictures overlap: a mirrored 0 or 8
-# is still a digit. (A density may exceed 1, so its logarithm may be positive. In the last two rows z lands absurdly far
-# out, while log_det rises by only about 100.) Do not conclude that this always works: chapter
+# In the mean, digits get a high log density, everything else a far lower one. Single pictures overlap: a mirrored 0 or
+# 8 is still a digit. (A density may exceed 1, so its logarithm may be positive. In the last two rows z lands absurdly
+# far out, while log_det rises by only about 100.) Do not conclude that this always works: chapter
 # [07](07_density_to_defects.ipynb) shows pictures for which it fails.
 #
 # > **Notation, everywhere in this course.** x data, z latent, log p(x) = log p(z) + log_det, and
@@ -104,9 +105,10 @@ plots.show(painting.discriminators(x, {"a poor generator": (p, q), "a perfect ge
 # 1.5, and D is surer there. Right, D is flat at ½. **A discriminator estimates a ratio, not p(x).** (If you knew q, you
 # could solve for p. A GAN does not know its q.)
 #
-# To know its own density, a generator must be invertible, with a log_det that can be computed. That is the price of the
-# answer: as many latents as pixels (64 in, 64 out, no bottleneck), and only layers that can be undone. The rest of this
-# chapter builds such layers for pictures.
+# A network that turns a latent into a picture, with no other randomness, knows its density if it is invertible and its
+# log_det can be computed. (Models that paint pixel after pixel get p(x) another way.) That is the price of the answer:
+# as many latents as pixels (64 in, 64 out, no bottleneck), and only layers that can be undone. The rest of this chapter
+# builds such layers for pictures.
 #
 # ## Squeeze: neighbours become channels
 #
@@ -256,7 +258,8 @@ print(f"the total probability would be e^{error:.0f} instead of 1")
 # The ActNorms stretch (pictures in [0, 1] must become as wide as a standard normal), so what was forgotten is a reward,
 # and every picture looks too unlikely. The map is unhurt: samples and round trips are perfect. Only the number is
 # wrong, by the same amount for every picture, so that a ranking does not show it either. A test of the log_det against
-# the Jacobian does.
+# the Jacobian does. (Trained *with* that error, the reward for stretching would be too small, and samples would be
+# wrong too.)
 #
 # **Tool card: rotation, and unit volume.** *What it is:* a rotation turns and never stretches. |det| = 1 says only that
 # volume stays. *The number that shows it:* the singular values, the stretches along the axes of the ellipse that a
@@ -357,7 +360,7 @@ for width in (0.25, 0.05, 0.01, 0.0001):
 
 # %% [markdown]
 # The true answer is 1 bit per pixel. The density says less and less: each halving of the width saves one more bit, for
-# ever. With noise that fills the intervals this cannot happen. The mean of −log p over the noise can only be larger
+# ever. With noise that fills the intervals this cannot happen. On average over the noise, −log p is never smaller
 # than the true cost of the integers (arXiv 1511.01844).
 #
 # Two numbers of bits per dimension can be compared only for the same pictures, the same K, and the same noise.
@@ -382,8 +385,8 @@ plots.show(painting.rows({"data": held_out[:16], **drawn}), "Held-out digits wit
            "live, and samples of the stored flow.")
 
 # %% [markdown]
-# The round trip is good to 1e-3, not 1e-5 as for one coupling: every stretch on the way back also stretches the rounding
-# errors of the layers before it.
+# The round trip is good to 1e-3, not 1e-5 as for one coupling: every stretch on the way back also stretches the
+# rounding errors of the layers before it.
 #
 # Seconds of training give strokes and loops, some of them digits. Ten times the steps give many clean digits and still
 # some smudges between two of them: the bridges of [05](05_normalizing_flows.ipynb), since ten kinds of digits are ten
@@ -405,6 +408,8 @@ with torch.no_grad():
     stages = list(pair_flow.transform.steps(points))                     # 7 times (2000, 2) and log_det so far
 alike = [torch.corrcoef(z.T)[0, 1].item() for z, _ in stages]
 print("correlation of the two pixels after 0 … 6 layers: " + ", ".join(f"{c:.2f}" for c in alike))
+squares = torch.corrcoef(stages[-1][0].square().T)[0, 1].abs().item()
+print("after layer 6, correlation of the two squares below 0.1:", squares < 0.1)
 parts = torch.stack([total.mean() for _, total in stages[1:]]).diff(prepend=torch.zeros(1))     # (6,)
 print("mean log_det above 0 in layers", [k + 1 for k in range(6) if parts[k] > 0],
       " below 0 in layers", [k + 1 for k in range(6) if parts[k] < 0])
@@ -414,8 +419,8 @@ plots.show(microscope.strip(pair_flow, points, layers=(0, 2, 4, 6)), "Pairs of n
 # %% [markdown]
 # In the data, a bright pixel predicts a bright neighbour. No single layer makes them independent: each takes a part of
 # the correlation. Layers 1 to 3 stretch on average, 4 to 6 squeeze: those pay. At the end the cloud is nearly round:
-# knowing the first number says almost nothing about the second. A flow on pictures does this for all 64 pixels at once. That is what the
-# latent of a picture is: what is left when everything predictable has been taken out.
+# knowing the first number says almost nothing about the second. A flow on pictures does this for all 64 pixels at once.
+# That is what the latent of a picture is: what is left when everything predictable has been taken out.
 #
 # ## Two scales
 #
@@ -433,20 +438,24 @@ with torch.no_grad():
     early[:, :2], late[:, 2:] = noise[:, :2], noise[:, 2:]               # redraw one half, keep the other
     redrawn = {"redraw what left early": two.inverse(early)[0], "redraw what went on": two.inverse(late)[0]}
 for name in picture_flows.MAKERS:
-    bpd = flows.bits_per_dim(picture_flows.load(name).nll(held_out), 64, LEVELS)
-    print(f"{name:24s} held-out {bpd:.2f} bits per dimension")
+    flow = picture_flows.load(name)
+    print(f"{name:24s} held-out {flows.bits_per_dim(flow.nll(held_out), 64, LEVELS):.2f} bits per dimension, "
+          f"{sum(p.numel() for p in flow.parameters()):,} weights")
 for name, x in redrawn.items():
-    print(f"{name:24s} pixels change by {(x - held_out).square().mean().sqrt():.3f} (root mean square)")
+    same = ((LEVELS * x).floor() == (LEVELS * held_out).floor()).float().mean()
+    print(f"{name:24s} pixels change by {(x - held_out).square().mean().sqrt():.3f} (root mean square); "
+          f"{same:.0%} keep their level")
+print(f"a new u alone changes pixels by {math.sqrt(2 / 12) / LEVELS:.3f}")
 plots.show(painting.rows({"picture": held_out[:14], "early half new": redrawn["redraw what left early"][:14],
                           "late half new": redrawn["redraw what went on"][:14]}),
            "Digits, the same digits with the early half of their latents redrawn, and with the late half redrawn.")
 
 # %% [markdown]
-# Redraw the 32 latents that left early and you get the same digit with slightly different grey values. Redraw the 32
-# that went on and you get another digit. The flow was never told what is a detail: what could be explained locally
-# left, what needs the whole picture went on. On these tiny pictures that order costs something: after as many optimiser
-# steps, the flow with one scale needs fewer bits (one seed). On large pictures the early exit saves work in every later
-# layer.
+# Redraw the 32 latents that left early and you get the same digit with slightly different grey values; much of the
+# change is the noise u, for most pixels keep their level. Redraw the 32 that went on and you get another digit. The
+# flow was never told what is a detail: what could be explained locally left, what needs the whole picture went on. Here
+# the flow with one scale needs fewer bits; it also has three times as many weights, so this does not judge the order.
+# On large pictures the early exit saves work in every later layer.
 #
 # ## Temperature
 #
@@ -511,16 +520,20 @@ half_way = {"straight": (a + b) / 2, "on the shell": (a + b) / 2**0.5}
 with torch.no_grad():
     half_way = {name: painter.inverse(v.view(-1, 16, 2, 2))[0] for name, v in half_way.items()}
     for name, x in {"held-out digits": held_out, **half_way}.items():
+        log_p = painter.log_prob(x)
         print(f"{name:16s} contrast {x.flatten(1).std(1).mean():.2f}   "
-              f"mean log p(x) {painter.log_prob(x).mean():.0f} nats")
+              f"mean log p(x) {log_p.mean():.0f} ± {log_p.std() / len(x)**0.5:.1f} nats (standard error)")
+    gap = painter.log_prob(half_way["straight"]) - painter.log_prob(half_way["on the shell"])       # (250,), paired
+print(f"straight less shell, pair by pair: {gap.mean():.1f} ± {gap.std() / len(gap)**0.5:.1f} nats")
 
 # %% [markdown]
-# **A common misconception: "the picture half-way between two pictures lies at the mean of their latents."** The mean is too
-# short by a factor of about √2; almost no draw is as short. It is the place of a low temperature (5.66 / 8 = 0.71), and
-# looks like it: over 250 pairs, the picture half-way on the straight line has less contrast than the one on the shell,
-# which has less than real digits. And yet the flow finds the pale ones *more* likely, more even than real digits.
-# Likely is not *typical*, that is, like most draws: chapter 07 begins there. The quarter circle is right for two latents at right angles, which two
-# draws in 64 dimensions nearly are; the exercise asks for the general path.
+# **A common misconception: "the picture half-way between two pictures lies at the mean of their latents."** The mean is
+# too short by a factor of about √2; almost no draw is as short. It is the place of a low temperature (5.66 / 8 = 0.71),
+# and looks like it: over 250 pairs, the picture half-way on the straight line has less contrast than the one on the
+# shell, which has less than real digits. And yet the flow finds the pale ones *more* likely than those on the shell,
+# pair by pair, and on average no less likely than real digits. Likely is not *typical*, that is, like most draws:
+# chapter 07 begins there. The quarter circle is right for two latents at right angles, which two draws in 64 dimensions
+# nearly are; the exercise asks for the general path.
 #
 # **Where articles are loose, and what holds.**
 #
@@ -577,7 +590,7 @@ with torch.no_grad():
 # %% [markdown]
 # ## What you can now say
 #
-# - A discriminator knows a ratio. To know p(x), a generator must be invertible and have a log_det that can be computed.
+# - A discriminator knows a ratio. An invertible generator whose log_det can be computed knows p(x).
 # - Squeeze turns neighbours into channels. A coupling on maps lets half of the channels pass; a convolution reads
 #   them; log_det sums s over channels and positions.
 # - What acts equally at every position (ActNorm, 1 × 1) counts H · W times.

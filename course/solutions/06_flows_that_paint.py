@@ -95,8 +95,8 @@ checks.ch06.check("conv_coupling", conv_coupling)
 # %% [markdown]
 # ## 3 · ActNorm (8 min)
 #
-# z = x · exp(log_s) + b, one log_s and one b per channel, the same at every position. From the first batch, choose them so
-# that each channel of z has mean 0 and variance 1. Then say the log_det.
+# z = x · exp(log_s) + b, one log_s and one b per channel, the same at every position. From the first batch, choose them
+# so that each channel of z has mean 0 and variance 1. Then say the log_det.
 #
 # **Law.** Channel mean 0 and variance 1 after the start. `log_det` equals ln|det ∂z/∂x| of the whole map.
 
@@ -147,10 +147,11 @@ checks.ch06.check("conv1x1_logdet", conv1x1_logdet)
 # %% [markdown]
 # ## 5 · Bits per dimension (6 min)
 #
-# `nll` is −ln p(y) in nats of pictures with d values each, y = (x + u) / levels in [0, 1). Turn it into bits per value, and undo the
-# division by the number of levels.
+# `nll` is −ln p(y) in nats of pictures with d values each, y = (x + u) / levels in [0, 1). Turn it into bits per value,
+# and undo the division by the number of levels.
 #
-# **Law.** An even guess (nll = 0) costs log₂ of the number of levels: 8 for 256. Twice the density per value saves one bit.
+# **Law.** An even guess (nll = 0) costs log₂ of the number of levels: 8 for 256. Twice the density per value saves one
+# bit.
 
 # %%
 def bits_per_dim(nll, d, levels=256):
@@ -166,10 +167,11 @@ checks.ch06.check("bits_per_dim", bits_per_dim)
 # %% [markdown]
 # ## 6 · A path on the shell (10 min)
 #
-# n latents from z0 to z1, both ends included. The length must go steadily from ‖z0‖ to ‖z1‖: separate length and
-# direction. Ends that point the same way must work; opposite ends need not.
+# n latents from z0 to z1, both ends included. The length must go steadily from ‖z0‖ to ‖z1‖, and the direction must
+# turn on the shortest way: separate length and direction. Ends that point the same way must work; opposite ends need
+# not.
 #
-# **Law.** Ends exact, lengths steady between those of the ends, no jumps, parallel ends.
+# **Law.** Ends exact, lengths steady between those of the ends, no jumps, the shortest way, parallel ends.
 
 # %%
 def shell_path(z0, z1, n):
