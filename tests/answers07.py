@@ -84,6 +84,12 @@ def frozen_by_loop(net, images):
     return worst
 
 
+def frozen_with_gradient(net, images):
+    net = copy.deepcopy(net)
+    together, alone = net(images), torch.cat([net(image[None]) for image in images])
+    return (alone - together).abs().max()
+
+
 def same_features_other_image(extract, image, step):
     J = torch.autograd.functional.jacobian(extract, image).flatten(1)
     v = torch.linalg.svd(J, full_matrices=True).Vh[-1]
@@ -103,6 +109,7 @@ RIGHT = [
     ("position_gaussian_map", position_gaussian_map), ("position_gaussian_map", map_by_loop),
     ("receptive_field", receptive_field), ("receptive_field", field_from_the_back),
     ("frozen_check", frozen_check), ("frozen_check", frozen_by_loop),
+    ("frozen_check", frozen_with_gradient),
     ("same_features_other_image", same_features_other_image), ("same_features_other_image", move_by_projection),
 ]
 

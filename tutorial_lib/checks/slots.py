@@ -79,7 +79,7 @@ class NumberSlot(Slot):
 
     def examine(self, value) -> None:
         try:
-            number = float(value)
+            number = float(value.detach() if isinstance(value, Tensor) else value)  # a gradient is no fault
         except (TypeError, ValueError, RuntimeError):
             raise Stop(Finding("type", f"{self.name} must be one number", f"found {type(value).__name__}",
                                SEVERAL if isinstance(value, tuple) else "")) from None

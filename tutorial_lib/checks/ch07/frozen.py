@@ -39,14 +39,19 @@ def gaps(net, x, other=0):
     return alone - together.roll(other, 0)
 
 
+def _number(call, net) -> float:
+    result = call(net, images())
+    return float(result.detach() if isinstance(result, torch.Tensor) else result)
+
+
 def _eval(call):
-    found = float(call(probe().eval(), images()))
+    found = _number(call, probe().eval())
     return None if abs(found) < 1e-9 else f"a network in eval() gives {found:.4f}, alone and in a batch must agree"
 
 
 def _train(call):
     for sign in (1, -1):
-        found, expected = float(call(probe(sign), images())), float(gaps(probe(sign), images()).abs().max())
+        found, expected = _number(call, probe(sign)), float(gaps(probe(sign), images()).abs().max())
         if abs(found - expected) > 1e-7:
             return f"in train mode found {found:.4f}, the worst difference is {expected:.4f}"
     return None
@@ -55,7 +60,7 @@ def _train(call):
 def _part(call):
     net = probe().eval()
     net[1].train()  # the network says eval, its batch norm does not
-    expected, found = float(gaps(net, images()).abs().max()), float(call(net, images()))
+    expected, found = float(gaps(net, images()).abs().max()), _number(call, net)
     if abs(found - expected) > 1e-7:
         return (f"a network in eval() whose batch norm is in train mode: found {found:.4f}, the worst difference is "
                 f"{expected:.4f}", "the answer was read from net.training: measure it")
