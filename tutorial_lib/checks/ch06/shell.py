@@ -63,7 +63,8 @@ def _shortest(call):
         both = torch.stack([torch.arccos((points @ _unit(z)).clamp(-1, 1)) for z in (z0, z1)]).sum(0)
         if float((both - whole).abs().max()) > 1e-3:
             off = float((points - points @ plane @ plane.T).norm(dim=1).max())
-            return (f"{name}: the ends are {whole:.2f} rad apart, by a point between {float(both.max()):.2f}",
+            return (f"{name}: the ends are {whole:.2f} rad apart; through a point of the path it is "
+                    f"{float(both.max()):.2f} rad",
                     "it leaves the plane of both ends" if off > 1e-3 else "it turns the long way round")
     return None
 
