@@ -143,6 +143,7 @@ def test_two_taps_with_known_likelihoods_give_the_map_of_the_formula():
     p = enlarged([coarse, fine], largest([coarse, fine]), 2, False)
     e = math.exp
     assert (2 - p.sum(1)).flatten().tolist() == pytest.approx([1 - e(-2), 1 - e(-2), 1 - e(-1), 2 - e(-1)])
+    assert enlarged([coarse], torch.tensor([-2.0]), 2, False).max() == 1  # likelier than in training is not more than 1
 
 
 def test_another_image_beside_it_changes_a_map_only_in_the_published_way(fitted, normals, tmp_path):
