@@ -130,11 +130,13 @@ def receptive_field(lens: FieldLens, answer: str):
 
 
 def strip(lens: FieldLens, y: int, x: int) -> tuple[Figure, str]:
-    """Every layer at one place, without sliders, and one sentence for each."""
+    """Every layer at one place, without sliders, and one sentence for all."""
     states, said = [], []
     for layer in lens.layers:
         n = lens.numbers(layer, y, x)
         gradient = lens.gradient(layer, n["row"], n["column"])
         states.append((f"{layer}: {n['size']} px", gradient, (n["left"], n["top"], n["size"])))
-        said.append(sentence(n))
-    return field_strip(lens.photo, lens.mask, states), " ".join(said)
+        covered = "scratch and part" if n["part"] else "scratch" if n["scratch"] else "neither"
+        said.append(f"{layer} {n['size']} px, {covered}, {n['middle']:.0%}")
+    return field_strip(lens.photo, lens.mask, states), (
+        "Box, what it covers wholly, and the share of the gradient in its inner half by side: " + "; ".join(said) + ".")

@@ -87,6 +87,8 @@ def typical_set(lengths: Lengths):
 
 
 def strip(lengths: Lengths, dimensions: tuple[int, ...]):
-    """The deciding dimensions without a slider, and one sentence for each."""
+    """The deciding dimensions without a slider, and one sentence for all."""
     figure = lengths_strip({d: lengths.of(d).numpy() for d in dimensions})
-    return figure, " ".join(sentence(lengths.numbers(d)) for d in dimensions)
+    states = [lengths.numbers(d) for d in dimensions]
+    return figure, f"Of {DRAWS:,} draws, nearer to z = 0 than half the typical radius: " + "; ".join(
+        f"d = {n['d']}: {n['inside']} (nearest {n['nearest']:.2f}, spread {n['sd']:.2f})" for n in states) + "."
