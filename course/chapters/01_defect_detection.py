@@ -35,6 +35,8 @@ from tutorial_lib.plots import inspection, judging
 from tutorial_lib.widgets import defect_lab, missed_region, score_lab, threshold
 
 plots.style.use()
+
+# %%
 rows = [[], []]
 for category, kind in {"carpet": "contamination", "metal": "crack", "washer": "missing", "board": "misplaced"}.items():
     image, mask = factory.defective(category, kind, 1, seed=4)               # (1, 3, 128, 128), (1, 128, 128)
