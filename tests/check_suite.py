@@ -68,6 +68,7 @@ def tests(chapter: Chapter, answers: ModuleType) -> dict:
         assert not shared, f"the words {words!r} also stand in the diagnosis of {shared}"
 
     @pytest.mark.parametrize("name", exercises)
+    @pytest.mark.slow
     def test_every_suspect_is_recognised(name):
         for suspect in exercises[name].suspects:
             functions = list(model[name])

@@ -12,14 +12,13 @@ from torchvision.ops.misc import SqueezeExcitation
 from tutorial_lib import backbones, detectors
 from tutorial_lib.backbones import receptive_field
 
+pytestmark = pytest.mark.slow  # large networks are built many times
+
 CONVOLUTIONAL = ("resnet18", "wide_resnet50_2", "efficientnet_b5", "mobilenet_v3_large")
 GATED = ("efficientnet_b5", "mobilenet_v3_large")
 TIMM = ("deit_base_distilled_patch16_384", "cait_m48_448")
 TRANSFORMERS = ("vit_b_16", *TIMM)
 convolutional = pytest.mark.parametrize("name", CONVOLUTIONAL)
-large_slow = pytest.mark.parametrize("name", [  # the two large ones take tens of seconds each
-    pytest.param(name, marks=[pytest.mark.slow] * (name in ("wide_resnet50_2", "efficientnet_b5")))
-    for name in CONVOLUTIONAL])
 transformer = pytest.mark.parametrize("name", TRANSFORMERS)
 
 # What the papers read: (taps, channels, side of the map, side of the image)
@@ -121,7 +120,7 @@ def rows_seen(backbone, height):
         yield [rows.flatten().tolist() for rows in seen]
 
 
-@large_slow
+@convolutional
 def test_an_output_sees_exactly_its_receptive_field(name):
     kind = backbones.CLASSES[name]
     names = ("stage1", "stage4", "stage6") if name == "efficientnet_b5" else kind.ALL_TAPS

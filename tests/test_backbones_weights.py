@@ -15,6 +15,8 @@ from tutorial_lib import backbones, detectors
 from tutorial_lib.backbones import Published, WeightsDamaged, WeightsUnavailable, download
 from tutorial_lib.cli import doctor_machine
 
+pytestmark = pytest.mark.slow  # large networks are built many times
+
 PUBLISHED = [name for name in backbones.NAMES if name != "embedded"]
 TAPS = {"resnet18": ["layer1"], "mobilenet_v3_large": ["project6"], "vit_b_16": ["block1"], "alexnet": ["last"],
         "deit_base_distilled_patch16_384": ["block1"]}

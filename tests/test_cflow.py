@@ -185,6 +185,7 @@ def test_latents_lead_back_to_the_vectors_at_their_places(fitted, normals):
 
 
 @pytest.mark.parametrize("category", ["washer", "board"])
+@pytest.mark.slow
 def test_the_map_peaks_inside_a_planted_defect(category):
     images = factory.normal(category, 36, size=64)
     detector = CFlow.small(progress=False, size=64, steps=60, vectors_per_step=256)

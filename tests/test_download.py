@@ -200,6 +200,7 @@ def child(server, file, limit=0):
                             stderr=subprocess.PIPE, text=True, env=os.environ | {"no_proxy": "127.0.0.1"})
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_fetch_once(file):
     with serving(CONTENT, {"slow": 0.3}) as server:
         both = [child(server, file) for _ in range(2)]

@@ -38,6 +38,7 @@ def test_the_directions_are_what_the_text_says(painter):
 
 
 @pytest.mark.parametrize("state", STATES)
+@pytest.mark.slow
 def test_numbers_are_those_of_the_formula(painter, state):
     start, digit, step, temperature = state
     n = painter.numbers(*state)
