@@ -17,7 +17,7 @@ from tutorial_lib.data import toys
 from tutorial_lib.plots.bench import BenchPicture, bench_strip
 from tutorial_lib.widgets.bench_states import DEPTHS, Switches, load
 from tutorial_lib.widgets.canvas import Canvas, View
-from tutorial_lib.widgets.frame import PICTURE, STYLE, WIDTH, framed, live
+from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, pictured
 
 NEAR, FAR = 0.15, 6.0  # a sample this close to a data point counts as good; round trips are tried out to here
 
@@ -92,21 +92,12 @@ def break_it():
     clamp = w.Checkbox(True, description="soft clamp on s", layout=WIDTH)
     log_det = w.Checkbox(True, description="log_det in the loss", layout=WIDTH)
     depth = w.SelectionSlider(options=DEPTHS, value=8, description="layers", style=STYLE, layout=WIDTH)
-    image, text = w.Image(format="png", layout=PICTURE), w.HTML()
-
     def state() -> Switches:
         return Switches(exchange.value, clamp.value, depth.value, log_det.value)
 
-    def redraw(_=None) -> None:
-        view = bench.view(state())
-        image.value, text.value = view.png, live(view.alt)
-
-    for control in (exchange, clamp, log_det, depth):
-        control.observe(redraw, "value")
-    redraw()
     return framed("Which missing part leaves half of the input exactly where it was, and what does the loss say about "
                   "it?", ["exchange (permutation)", "clamp", "log_det", "depth"],
-                  w.VBox([exchange, clamp, log_det, depth, image, text]),
+                  pictured([exchange, clamp, log_det, depth], lambda: bench.view(state())),
                   "Complete: in this state the mean of ½‖z‖² is … (a standard normal in two dimensions has 1)",
                   lambda: measure(state())["half_square"], 0.05)
 

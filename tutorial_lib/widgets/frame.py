@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import ipywidgets as w
 
+from tutorial_lib.widgets.canvas import View
+
 STYLE = {"description_width": "110px"}
 WIDTH = {"width": "480px"}
 PICTURE = {"width": "max-content", "max_width": "100%"}  # one pixel of the picture is one of the page: no blur
@@ -43,6 +45,20 @@ def framed(question: str, guesses: list[str], body: w.Widget, sentence: str, exp
     anyway.on_click(reveal)
     said.on_click(judge)
     return w.VBox([w.HTML(f"<b>{question}</b>"), w.HBox([guess, anyway]), hidden])
+
+
+def pictured(controls: list[w.Widget], view: Callable[[], View]) -> w.VBox:
+    """``controls``, and below them the picture and the sentence of ``view()``, drawn anew when one of them moves."""
+    image, text = w.Image(format="png", layout=PICTURE), w.HTML()
+
+    def redraw(_=None) -> None:
+        shown = view()
+        image.value, text.value = shown.png, live(shown.alt)
+
+    for control in controls:
+        control.observe(redraw, "value")
+    redraw()
+    return w.VBox([*controls, image, text])
 
 
 def live(text: str) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tutorial_lib.plots.grid_warp import WarpPicture, warp_strip
 from tutorial_lib.widgets.canvas import Canvas, View
-from tutorial_lib.widgets.frame import PICTURE, STYLE, WIDTH, framed, live
+from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, pictured
 
 HALF = 1.6                                   # the grid covers |x1|, |x2| <= HALF
 SIDES = (1.0, 0.5, 0.25, 0.125, 0.0625)
@@ -128,21 +128,12 @@ def grid_warp():
     across = w.SelectionSlider(options=PLACES, value=0.5, description="point, x₁", style=STYLE, layout=WIDTH)
     up = w.SelectionSlider(options=PLACES, value=0.25, description="point, x₂", style=STYLE, layout=WIDTH)
     side = w.SelectionSlider(options=SIDES, value=1.0, description="side h", style=STYLE, layout=WIDTH)
-    image, text = w.Image(format="png", layout=PICTURE), w.HTML()
-
     def state() -> tuple[str, tuple[float, float], float]:
         return name.value, (across.value, up.value), side.value
 
-    def redraw(_=None) -> None:
-        view = warp.view(*state())
-        image.value, text.value = view.png, live(view.alt)
-
-    for control in (name, across, up, side):
-        control.observe(redraw, "value")
-    redraw()
     return framed("By what factor does the gap between the curved image and the parallelogram shrink when the side is "
                   "halved?", ["not at all", "about 2", "about 4", "about 8"],
-                  w.VBox([name, across, up, side, image, text]),
+                  pictured([name, across, up, side], lambda: warp.view(*state())),
                   "Complete: in this state the gap at twice the side is … times as large (0 if there is no gap).",
                   lambda: 0.0 if (f := measure(*state())["factor"]) != f else f, 0.15)
 

@@ -14,7 +14,7 @@ from tutorial_lib.data import glyph_images, glyph_labels
 from tutorial_lib.plots import painting
 from tutorial_lib.widgets import picture_flows
 from tutorial_lib.widgets.canvas import Canvas, View
-from tutorial_lib.widgets.frame import PICTURE, STYLE, WIDTH, framed, live
+from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, pictured
 
 STARTS, SAMPLES, COLUMNS = 8, 24, 8
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -106,20 +106,12 @@ def sliders():
     digit = w.IntSlider(3, 0, 9, description="towards the", style=STYLE, layout=WIDTH)
     step = w.FloatSlider(0.0, min=-REACH, max=REACH, step=0.5, description="step", style=STYLE, layout=WIDTH)
     heat = w.SelectionSlider(options=TEMPERATURES, value=1.0, description="temperature", style=STYLE, layout=WIDTH)
-    image, text = w.Image(format="png", layout=PICTURE), w.HTML()
-
     def state() -> tuple[int, int, float, float]:
         return start.value, digit.value, step.value, heat.value
 
-    def redraw(_=None) -> None:
-        view = painter.view(*state())
-        image.value, text.value = view.png, live(view.alt)
-
-    for control in (start, digit, step, heat):
-        control.observe(redraw, "value")
-    redraw()
     return framed("At which temperature do pictures stop looking like training pictures: below 1, above 1, or both?",
-                  ["below 1", "above 1", "both"], w.VBox([start, digit, step, heat, image, text]),
+                  ["below 1", "above 1", "both"],
+                  pictured([start, digit, step, heat], lambda: painter.view(*state())),
                   "Complete: at this temperature … percent of the pixels are outside the grey scale",
                   lambda: 100 * painter.numbers(*state())["outside"], 0.2)
 

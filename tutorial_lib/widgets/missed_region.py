@@ -15,7 +15,7 @@ from scipy import ndimage
 from tutorial_lib.metrics import aupro, pixel_auroc
 from tutorial_lib.plots.score_lab import MissedPicture, missed_strip
 from tutorial_lib.widgets.canvas import Canvas, View
-from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, live
+from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, pictured
 
 SIDE, LARGE = 256, (slice(20, 120), slice(20, 120))  # the map, and the large defect of 100 × 100 pixels
 RADII = np.arange(2, 41)
@@ -97,18 +97,9 @@ def missed_tab():
     radius = w.IntSlider(6, int(RADII[0]), int(RADII[-1]), description="radius", style=STYLE, layout=WIDTH)
     share = w.SelectionSlider(options=[(f"{s:.0%}", s) for s in SHARES], value=0.0, description="marked share",
                               style=STYLE, layout=WIDTH)
-    image, text = w.Image(format="png"), w.HTML()
-
-    def redraw(_=None) -> None:
-        view = missed.view(radius.value, share.value)
-        image.value, text.value = view.png, live(view.alt)
-
-    for control in (radius, share):
-        control.observe(redraw, "value")
-    redraw()
     return framed("One defect is marked perfectly, a second one is not marked at all. How large must the second one be "
                   "before pixel AUROC falls below 0.9?",
                   ["radius 5", "radius 15", "about radius 28", "it never does"],
-                  w.VBox([radius, share, image, text]),
+                  pictured([radius, share], lambda: missed.view(radius.value, share.value)),
                   "Complete: with nothing of the second defect marked, AUPRO is …, whatever its radius (three digits).",
                   lambda: measure(radius.value, 0.0)["AUPRO"], 0.0015)

@@ -14,7 +14,7 @@ from torch import Tensor
 from tutorial_lib.backbones import Embedded
 from tutorial_lib.plots.receptive_field import FieldPicture, field_strip
 from tutorial_lib.widgets.canvas import Canvas, View
-from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, live
+from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, pictured
 
 STEP = 8  # pixels between two positions of the sliders
 
@@ -115,17 +115,9 @@ def receptive_field(lens: FieldLens, answer: str):
     layer = w.ToggleButtons(options=lens.layers, value=lens.layers[0], description="layer", style=STYLE)
     y, x = (w.IntSlider(lens.side // 2, 0, lens.side - 1, STEP, description=name, style=STYLE, layout=WIDTH)
             for name in ("pixel row", "pixel column"))
-    image, text = w.Image(format="png"), w.HTML()
-
-    def redraw(_=None) -> None:
-        view = lens.view(layer.value, y.value, x.value)
-        image.value, text.value = view.png, live(view.alt)
-
-    for control in (layer, y, x):
-        control.observe(redraw, "value")
-    redraw()
     return framed("Which layer's cell covers the scratch but not the whole part?", list(lens.layers),
-                  w.VBox([layer, y, x, image, text]), "Complete: the finest such layer's field is … pixels wide.",
+                  pictured([layer, y, x], lambda: lens.view(layer.value, y.value, x.value)),
+                  "Complete: the finest such layer's field is … pixels wide.",
                   lambda: float(lens.fields[answer][0]), 0.0)
 
 

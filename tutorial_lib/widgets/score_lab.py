@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from tutorial_lib.plots.score_lab import OverlapPicture, overlap_strip
 from tutorial_lib.widgets.canvas import Canvas, View
-from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, live
+from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, pictured
 from tutorial_lib.widgets.missed_region import missed_tab
 
 PARTS = 100_000
@@ -94,22 +94,13 @@ def _overlap_tab():
                                    style=STYLE, layout=WIDTH)
     threshold = w.FloatSlider(start.threshold, min=-2, max=8, step=0.1, description="threshold", style=STYLE,
                               layout=WIDTH)
-    image, text = w.Image(format="png"), w.HTML()
-
     def state() -> State:
         return State(distance.value, spread.value, prevalence.value, threshold.value)
 
-    def redraw(_=None) -> None:
-        view = overlap.view(state())
-        image.value, text.value = view.png, live(view.alt)
-
-    for control in (distance, spread, prevalence, threshold):
-        control.observe(redraw, "value")
-    redraw()
     return framed("One part in 1000 is defective. How far apart must the two distributions lie before half of the "
                   "alarms are real and half of the defects are found?",
                   ["a distance of 1", "about 2", "about 3.3", "more than 5", "no distance is enough"],
-                  w.VBox([distance, spread, prevalence, threshold, image, text]),
+                  pictured([distance, spread, prevalence, threshold], lambda: overlap.view(state())),
                   "Complete: in this state, of 100 alarms about … are real.",
                   lambda: 100 * measure(state())["precision"], 0.6)
 

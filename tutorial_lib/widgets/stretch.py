@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tutorial_lib.plots.stretch import StretchPicture, stretch_strip
 from tutorial_lib.widgets.canvas import Canvas, View
-from tutorial_lib.widgets.frame import PICTURE, STYLE, WIDTH, framed, live
+from tutorial_lib.widgets.frame import STYLE, WIDTH, framed, pictured
 
 STRENGTHS = tuple(k / 8 for k in range(1, 11))   # 0.125 to 1.25
 STRIPS = 10
@@ -107,18 +107,9 @@ def stretch():
     stretcher = Stretcher()
     name = w.Dropdown(options=list(MAPS), description="map", style=STYLE, layout=WIDTH)
     strength = w.SelectionSlider(options=STRENGTHS, value=1.0, description="strength a", style=STYLE, layout=WIDTH)
-    image, text = w.Image(format="png", layout=PICTURE), w.HTML()
-
-    def redraw(_=None) -> None:
-        view = stretcher.view(name.value, strength.value)
-        image.value, text.value = view.png, live(view.alt)
-
-    for control in (name, strength):
-        control.observe(redraw, "value")
-    redraw()
     return framed("For which maps do the two marks stay together at every strength, and which strength lifts the "
                   "density above 3?", ["all four", "x = a z only", "x = a z and x = sinh(a z)", "none"],
-                  w.VBox([name, strength, image, text]),
+                  pictured([name, strength], lambda: stretcher.view(name.value, strength.value)),
                   "Complete: in this state the mode of the image lies at x = …",
                   lambda: measure(name.value, strength.value)["mode_of_image"], 0.02)
 
