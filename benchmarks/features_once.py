@@ -1,6 +1,6 @@
 """What features computed once are worth: one pass of a frozen backbone, and every epoch after the first.
 
-    python benchmarks/features_once.py        about two minutes on one core, alone on the machine
+    python benchmarks/features_once.py        half a minute on one core, alone on the machine
 
 Three ways through the same 32 images with the same weights, five rounds, the ways in turn, the median of the ratios:
   as released   the published codes' loop: evaluation mode, no_grad, the usual order of numbers, every epoch anew
