@@ -4,6 +4,9 @@
     x, log_det = transform.inverse(z, cond=None)  latent to data; this log_det is minus the forward one
 
 ``log_det`` is ln |det dz/dx|, shape ``(B,)``, summed over every axis but the first. It is returned, never stored.
+
+Where one sample is several maps (an image at three sizes), x and z are tuples of tensors with the same B in front. They
+have one joint density, so there is still one log_det ``(B,)``: the sum over all entries of all maps.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+
+Maps = Tensor | tuple[Tensor, ...]
 
 
 class Transform(nn.Module):
@@ -42,7 +47,7 @@ class Chain(Transform):
 
     def steps(self, x: Tensor, cond: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``(x, 0)`` and then, after each transform, the point reached and the log-det summed so far."""
-        total = x.new_zeros(x.shape[0])
+        total = first(x).new_zeros(len(first(x)))
         yield x, total
         for transform in self.transforms:
             x, log_det = transform(x, cond)
@@ -55,7 +60,7 @@ class Chain(Transform):
         return z, log_det
 
     def inverse(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        total = z.new_zeros(z.shape[0])
+        total = first(z).new_zeros(len(first(z)))
         for transform in reversed(self.transforms):
             z, log_det = transform.inverse(z, cond)
             total = total + per_sample(log_det, z, transform)
@@ -67,7 +72,8 @@ class Flow(Transform):
 
     Args:
         transform: maps data of shape ``(B, *shape)`` to a latent with the same number of values.
-        shape: shape of one latent, without the batch axis; needed to draw samples.
+        shape: shape of one latent, without the batch axis; a tuple of shapes where it is several maps. Needed to draw
+            samples.
     """
 
     def __init__(self, transform: Transform, shape: tuple[int, ...]):
@@ -98,21 +104,30 @@ class Flow(Transform):
         """
         weights = (w for w in (*self.parameters(), *self.buffers()) if w.is_floating_point())
         like = next(weights, torch.zeros(()))
-        z = torch.randn(n, *self.shape, generator=generator, dtype=like.dtype).to(like.device)
-        return self.inverse(temperature * z, cond)[0]
+        several = bool(self.shape) and not isinstance(self.shape[0], int)
+        z = tuple(temperature * torch.randn(n, *shape, generator=generator, dtype=like.dtype).to(like.device)
+                  for shape in (self.shape if several else [self.shape]))
+        return self.inverse(z if several else z[0], cond)[0]
 
 
-def standard_normal_log_prob(z: Tensor) -> Tensor:
-    """ln N(z; 0, I) of each sample: -(d/2) ln 2 pi - |z|^2 / 2, shape ``(B,)``, in nats."""
+def first(x: Maps) -> Tensor:
+    """``x`` itself, or the first of several maps: what gives the number of samples, the dtype and the device."""
+    return x[0] if isinstance(x, tuple) else x
+
+
+def standard_normal_log_prob(z: Maps) -> Tensor:
+    """ln N(z; 0, I) of each sample: -(d/2) ln 2 pi - |z|^2 / 2, shape ``(B,)``, in nats. Several maps: their sum."""
+    if isinstance(z, tuple):
+        return sum(standard_normal_log_prob(part) for part in z)
     z = z.flatten(1)
     return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi))
 
 
-def per_sample(log_det: Tensor, like: Tensor, source: nn.Module) -> Tensor:
+def per_sample(log_det: Tensor, like: Maps, source: nn.Module) -> Tensor:
     """Return ``log_det`` if it has shape ``(B,)``; a batch-summed log_det is the classic silent mistake."""
-    if log_det.shape != like.shape[:1]:
+    if log_det.shape != first(like).shape[:1]:
         raise ValueError(f"{type(source).__name__} returned a log_det of shape {tuple(log_det.shape)}. Expected "
-                         f"({like.shape[0]},): one number per sample, summed over every axis but the first.")
+                         f"({len(first(like))},): one number per sample, summed over every axis but the first.")
     return log_det
 
 

@@ -23,11 +23,13 @@ class Permutation(Transform):
     Args:
         dim: number of channels.
         seed: of the draw, 0 to 2^32 - 1.
+        draw: which of the orders that this seed gives one after the other; 0 is the first.
     """
 
-    def __init__(self, dim: int, seed: int):
+    def __init__(self, dim: int, seed: int, draw: int = 0):
         super().__init__()
-        index = torch.from_numpy(np.random.RandomState(seed).permutation(dim))
+        generator = np.random.RandomState(seed)
+        index = torch.from_numpy([generator.permutation(dim) for _ in range(draw + 1)][-1])
         self.dim = dim
         self.register_buffer("index", index)
         self.register_buffer("inverse_index", index.argsort())
