@@ -19,6 +19,7 @@ from tutorial_lib.detectors.images import to_own_size
 from tutorial_lib.detectors.thresholds import quantile_threshold
 
 QUICK = {"pca": {"components": 4}, "mahalanobis": {"scales": 1}, "gaussian": {"channels": 20},
+         "patches": {"memory": 300},
          "differnet": {"steps": 4, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2, "scales": 1},
          "cflow": {"steps": 4, "blocks": 2, "position_dim": 8, "vectors_per_step": 64},
          "fastflow": {"steps": 4, "blocks": 2}}
@@ -85,7 +86,7 @@ def test_maps_have_the_size_of_their_images_or_say_that_there_are_none(name, fit
     assert (maps >= (-1 if name == "fastflow" else 0)).all()  # FastFlow's lie between -1 and 0
 
 
-@pytest.mark.parametrize("name", ["pca", "gaussian"])  # a gradient map shows sensitivity: see test_differnet
+@pytest.mark.parametrize("name", ["pca", "gaussian", "patches"])  # a gradient map shows sensitivity: see test_differnet
 def test_a_map_peaks_where_a_blob_was_painted(name, fitted, normals):
     rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
     blob = ((rows - 44) ** 2 + (columns - 20) ** 2 < 36).float()  # left, below the centre
@@ -190,7 +191,7 @@ def test_scoring_before_fitting_gets_a_sentence(name, normals, tmp_path):
 
 
 def test_unknown_names_and_settings_get_a_sentence():
-    with pytest.raises(DetectorError, match="Choose from pca, mahalanobis, gaussian, differnet"):
+    with pytest.raises(DetectorError, match="Choose from pca, mahalanobis, gaussian, patches, differnet"):
         detectors.create("diffnet")
     with pytest.raises(DetectorError, match=r"no setting 'step'. It has: .*steps"):
         detectors.create("differnet", step=3)

@@ -16,6 +16,7 @@ from tutorial_lib.data import factory
 from tutorial_lib.detectors import DetectorError, files
 
 SMALL = {"pca": {}, "mahalanobis": {"scales": 1}, "gaussian": {"channels": 10},
+         "patches": {"memory": 50},
          "differnet": {"steps": 6, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2, "images_per_step": 4,
                        "scales": 1},
          "cflow": {"steps": 4, "blocks": 2, "position_dim": 8, "vectors_per_step": 64},

@@ -17,13 +17,14 @@ from .errors import DetectorError, NoMapError
 from .fastflow import FastFlow
 from .gaussian import Gaussian
 from .mahalanobis import Mahalanobis
+from .patches import Patches
 from .pca import PCA
 
-_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, DifferNet, CFlow, FastFlow)}
+_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, Patches, DifferNet, CFlow, FastFlow)}
 NAMES = tuple(_CLASSES)
 
 __all__ = ["NAMES", "PCA", "CFlow", "Detector", "DetectorError", "DifferNet", "FastFlow", "Gaussian", "Mahalanobis",
-           "NoMapError", "Settings", "create", "load"]
+           "NoMapError", "Patches", "Settings", "create", "load"]
 
 
 def create(name: str, **settings) -> Detector:

@@ -9,6 +9,7 @@ the features (up to the small ridge).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,18 @@ class GaussianSettings(base.Settings):
     sigma: float = 4.0
 
 
+def stacked(maps: Sequence[Tensor]) -> Tensor:
+    """Maps ``(B, C_i, h_i, w_i)`` of several taps as one, ``(B, sum of C_i, h_0, w_0)``: the coarser ones enlarged."""
+    size = maps[0].shape[2:]
+    return torch.cat([maps[0]] + [F.interpolate(m, size=size, mode="bilinear") for m in maps[1:]], dim=1)
+
+
+def blurred(m: Tensor, sigma: float) -> Tensor:
+    """Maps ``(B, 1, S, S)`` under a Gaussian of ``sigma`` pixels, cut off at four of them; 0 for none."""
+    reach = min(int(4 * sigma + 0.5), m.shape[-1] - 1)
+    return gaussian_blur(m, [2 * reach + 1] * 2, [sigma] * 2) if sigma > 0 else m
+
+
 class Gaussian(base.Detector):
     """Squared Mahalanobis distance at each position over the number of channels: near 1 where an image is normal."""
 
@@ -53,10 +66,8 @@ class Gaussian(base.Detector):
 
     def features(self, batch: Tensor) -> Tensor:
         """Images ``(B, 3, S, S)`` to ``(B, C, h, w)``: all taps at the first one's size, some channels kept."""
-        maps = self.maps(batch)
-        size = maps[0].shape[2:]
-        stacked = torch.cat([maps[0]] + [F.interpolate(m, size=size, mode="bilinear") for m in maps[1:]], dim=1)
-        return stacked[:, self.channels(stacked.shape[1])]
+        f = stacked(self.maps(batch))
+        return f[:, self.channels(f.shape[1])]
 
     def channels(self, available: int) -> Tensor:
         """Indices of the channels that are kept, in order."""
@@ -93,8 +104,7 @@ class Gaussian(base.Detector):
         z, size = self._white(batch)
         m = z.square().mean(1).T.unflatten(1, size)[:, None]  # (B, 1, h, w)
         m = F.interpolate(m, size=batch.shape[2:], mode="bilinear", align_corners=False)
-        sigma, reach = self.settings.sigma, min(int(4 * self.settings.sigma + 0.5), batch.shape[-1] - 1)
-        return (gaussian_blur(m, [2 * reach + 1] * 2, [sigma] * 2) if sigma > 0 else m)[:, 0]  # (B, S, S)
+        return blurred(m, self.settings.sigma)[:, 0]  # (B, S, S)
 
     def _terms(self, batch):
         return {"map maximum": self._map(batch).amax((1, 2))}
