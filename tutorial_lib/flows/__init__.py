@@ -13,6 +13,9 @@ from tutorial_lib.flows.clamps import (
     TanhClamp,
 )
 from tutorial_lib.flows.coupling import AffineCoupling, TwoSidedCoupling
+from tutorial_lib.flows.cross_scale import CrossScaleCoupling, EachScale
+from tutorial_lib.flows.cross_scale_net import CrossScaleNet, cross_scale
+from tutorial_lib.flows.flattened import Flattened
 from tutorial_lib.flows.glow import glow_step
 from tutorial_lib.flows.grey_levels import bits_per_dim, dequantise, quantise
 from tutorial_lib.flows.mixing import Permutation, Rotation
@@ -23,8 +26,9 @@ from tutorial_lib.flows.subnets import conv, dense
 from tutorial_lib.flows.training import maximum_likelihood
 from tutorial_lib.flows.triangular import Invertible1x1, Whitening
 
-__all__ = ["ActNorm", "AffineCoupling", "Atan0636Clamp", "Atan0636RawClamp", "AtanClamp", "Chain", "FactorOut", "Flow",
-           "Invertible1x1", "NoClamp", "Permutation", "Rotation", "SigmoidClamp", "SoftplusScale", "Squeeze",
-           "TanhClamp", "Transform", "TwoSidedCoupling", "Undo", "Whitening", "all_in_one", "bits_per_dim",
-           "check_channels", "conv", "dense", "dequantise", "glow_step", "maximum_likelihood", "per_sample",
-           "position_code", "quantise", "standard_normal_log_prob"]
+__all__ = ["ActNorm", "AffineCoupling", "Atan0636Clamp", "Atan0636RawClamp", "AtanClamp", "Chain",
+           "CrossScaleCoupling", "CrossScaleNet", "EachScale", "FactorOut", "Flattened", "Flow", "Invertible1x1",
+           "NoClamp", "Permutation", "Rotation", "SigmoidClamp", "SoftplusScale", "Squeeze", "TanhClamp", "Transform",
+           "TwoSidedCoupling", "Undo", "Whitening", "all_in_one", "bits_per_dim", "check_channels", "conv",
+           "cross_scale", "dense", "dequantise", "glow_step", "maximum_likelihood", "per_sample", "position_code",
+           "quantise", "standard_normal_log_prob"]

@@ -57,7 +57,7 @@ class AffineCoupling(Transform):
     def __init__(self, dim: int, subnet: SubnetMaker, clamp: Clamp, swap: bool = False, cond_dim: int = 0):
         super().__init__()
         self.dim, self.swap = dim, swap
-        self.split = _split(dim, self)
+        self.split = halves(dim, self)
         passes, changes = reversed(self.split) if swap else self.split
         self.scale_shift = _ScaleShift(passes, changes, cond_dim, subnet, clamp)
 
@@ -91,7 +91,7 @@ class TwoSidedCoupling(Transform):
 
     def __init__(self, dim: int, subnet: SubnetMaker, clamp: Clamp, cond_dim: int = 0):
         super().__init__()
-        self.dim, self.split = dim, _split(dim, self)
+        self.dim, self.split = dim, halves(dim, self)
         first, second = self.split
         self.a = _ScaleShift(second, first, cond_dim, subnet, clamp)      # reads x2, changes x1
         self.b = _ScaleShift(first, second, cond_dim, subnet, clamp)      # reads y1, changes x2
@@ -119,7 +119,8 @@ def _sum(s: Tensor) -> Tensor:
     return s.flatten(1).sum(1)                                            # (B, ...) -> (B,)
 
 
-def _split(dim: int, source: nn.Module) -> tuple[int, int]:
+def halves(dim: int, source: nn.Module) -> tuple[int, int]:
+    """Channels of the first and the second part; a sentence where there are fewer than two channels."""
     if dim < 2:
         raise ValueError(f"{type(source).__name__}(dim={dim}): a coupling needs at least 2 channels, "
                          "one that passes and one that is changed.")
