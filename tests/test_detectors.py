@@ -22,6 +22,7 @@ QUICK = {"pca": {"components": 4}, "mahalanobis": {"scales": 1}, "gaussian": {"c
          "patches": {"memory": 300},
          "differnet": {"steps": 4, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2, "scales": 1},
          "cflow": {"steps": 4, "blocks": 2, "position_dim": 8, "vectors_per_step": 64},
+         "csflow": {"steps": 4, "blocks": 2, "hidden": 8},
          "fastflow": {"steps": 4, "blocks": 2}}
 every = pytest.mark.parametrize("name", detectors.NAMES)
 

@@ -20,6 +20,7 @@ SMALL = {"pca": {}, "mahalanobis": {"scales": 1}, "gaussian": {"channels": 10},
          "differnet": {"steps": 6, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2, "images_per_step": 4,
                        "scales": 1},
          "cflow": {"steps": 4, "blocks": 2, "position_dim": 8, "vectors_per_step": 64},
+         "csflow": {"size": 32, "steps": 4, "blocks": 2, "hidden": 8},
          "fastflow": {"steps": 4, "blocks": 2}}
 every = pytest.mark.parametrize("name", detectors.NAMES)
 

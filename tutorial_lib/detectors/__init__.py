@@ -12,6 +12,7 @@ from pathlib import Path
 from . import files
 from .base import Detector, Settings
 from .cflow import CFlow
+from .csflow import CSFlow
 from .differnet import DifferNet
 from .errors import DetectorError, NoMapError
 from .fastflow import FastFlow
@@ -20,11 +21,11 @@ from .mahalanobis import Mahalanobis
 from .patches import Patches
 from .pca import PCA
 
-_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, Patches, DifferNet, CFlow, FastFlow)}
+_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, Patches, DifferNet, CFlow, CSFlow, FastFlow)}
 NAMES = tuple(_CLASSES)
 
-__all__ = ["NAMES", "PCA", "CFlow", "Detector", "DetectorError", "DifferNet", "FastFlow", "Gaussian", "Mahalanobis",
-           "NoMapError", "Patches", "Settings", "create", "load"]
+__all__ = ["NAMES", "PCA", "CFlow", "CSFlow", "Detector", "DetectorError", "DifferNet", "FastFlow", "Gaussian",
+           "Mahalanobis", "NoMapError", "Patches", "Settings", "create", "load"]
 
 
 def create(name: str, **settings) -> Detector:
