@@ -60,9 +60,9 @@ def _in_place(template, defect_map):
             block = 2**level
             due[-block:, -block:] = 6 / C
             if not torch.allclose(heat.double(), due, atol=1e-6):
-                return (f"level {level}, last position of channels 1 and 2 moved by {4 * sign:+.0f} and {2 * sign:+.0f}: "
-                        f"the map must be {6 / C:.0f} in the last {block} × {block} pixels and 0 elsewhere; found between "
-                        f"{float(heat.min()):.3f} and {float(heat.max()):.3f}")
+                return (f"level {level}, channels 1 and 2 moved by {4 * sign:+.0f} and {2 * sign:+.0f} at their last "
+                        f"position: the map must be {6 / C:.0f} in the last {block} × {block} pixels and 0 elsewhere; "
+                        f"found between {float(heat.min()):.3f} and {float(heat.max()):.3f}")
     return None
 
 
