@@ -13,7 +13,7 @@ from tutorial_lib.flows.clamps import (
     TanhClamp,
 )
 from tutorial_lib.flows.coupling import AffineCoupling, TwoSidedCoupling
-from tutorial_lib.flows.cross_scale import CrossScaleCoupling, EachScale
+from tutorial_lib.flows.cross_scale_coupling import CrossScaleCoupling, EachScale
 from tutorial_lib.flows.cross_scale_net import CrossScaleNet, cross_scale
 from tutorial_lib.flows.flattened import Flattened
 from tutorial_lib.flows.glow import glow_step

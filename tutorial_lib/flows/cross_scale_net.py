@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.flows.cross_scale import Scales, check_scales
+from tutorial_lib.flows.cross_scale_coupling import Scales, check_scales
 from tutorial_lib.flows.subnets import SubnetMaker
 
 SLOPE = 0.1  # of LeakyReLU below 0
