@@ -1,0 +1,107 @@
+"""Chapter 11's experiment: what the flow adds on the same features, how a likelihood may be shared out over the places
+of a map, and extractors compared behind one and the same flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tutorial_lib.backbones import Backbone
+from tutorial_lib.data import factory
+from tutorial_lib.detectors import FastFlow
+from tutorial_lib.detectors.views import stream
+from tutorial_lib.experiments import position_gaussian
+from tutorial_lib.flows import AffineCoupling, Chain
+
+CHANNELS = 112  # of every extractor that is compared: as many as the one with the fewest has
+
+
+def local_log_det(chain: Chain, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The latent ``(B, C, h, w)`` and, place by place, the log-factors that stretch the numbers there: ``(B, h, w)``.
+
+    They sum to log_det. A coupling stretches number (c, p) by exp(s at (c, p)); all other parts of the chain stretch
+    every place alike. It is one way to share log_det out, not the only one: s at p was made from p's neighbours.
+    """
+    local = x.new_zeros(len(x), *x.shape[2:])
+    for part in chain:
+        z, log_det = part(x)
+        if isinstance(part, AffineCoupling):
+            local = local + part.scale_shift(x[:, :part.split[0]], None)[0].sum(1)
+        else:
+            local = local + log_det[:, None, None] / local[0].numel()
+        x = z
+    return x, local
+
+
+def enlarged(maps: Sequence[Tensor], size: int) -> Tensor:
+    """Maps ``(B, h_i, w_i)`` of several taps, each enlarged to ``size``, averaged: ``(B, size, size)``."""
+    return torch.stack([F.interpolate(m[:, None], (size, size), mode="bilinear", align_corners=False)[:, 0]
+                        for m in maps]).mean(0)
+
+
+@torch.no_grad()
+def heat_maps(detector: FastFlow, images: Tensor) -> dict[str, Tensor]:
+    """Three maps of one fitted flow, ``(B, S, S)`` each; images ``(B, 3, S, S)`` of the detector's own size.
+
+        proxy     -exp(-mean_c z^2 / 2)                     the paper's
+        squares   mean_c z^2 / 2                            the same exponent, not pressed through exp
+        share     (sum_c z^2 / 2 - log_det at p) / C        what each place contributes to the NLL, per channel
+    """
+    found = {"proxy": [], "squares": [], "share": []}
+    for batch in images.split(detector.settings.batch):
+        per_tap = [local_log_det(head.flow.transform, head.norm(f))
+                   for head, f in zip(detector.heads, detector.maps(batch), strict=True)]
+        squares = [z.square().mean(1) / 2 for z, _ in per_tap]
+        share = [q - local / z.shape[1] for q, (z, local) in zip(squares, per_tap, strict=True)]
+        for name, maps in (("proxy", [-torch.exp(-q) for q in squares]), ("squares", squares), ("share", share)):
+            found[name].append(enlarged(maps, batch.shape[-1]))
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+@torch.no_grad()
+def position_gaussian_map(detector: FastFlow, train: Tensor, images: Tensor) -> Tensor:
+    """The map of the same features with one Gaussian per place instead of the flow, and the same rule: (B, S, S)."""
+    def taps(x: Tensor) -> list[Tensor]:
+        parts = [detector.maps(batch) for batch in x.split(detector.settings.batch)]
+        return [torch.cat(same) for same in zip(*parts, strict=True)]
+
+    distances = [position_gaussian.distance_map(f, *position_gaussian.fit(normal))
+                 for f, normal in zip(taps(images), taps(train), strict=True)]
+    return enlarged([-torch.exp(-d / 2) for d in distances], images.shape[-1])
+
+
+class Thinned(Backbone):
+    """A backbone of which one tap is read, and of that tap ``CHANNELS`` channels, drawn from a seed."""
+
+    def __init__(self, backbone: Backbone, seed: int = 0, channels: int = CHANNELS):
+        (name, tap), = backbone.taps.items()
+        self.ALL_TAPS = {name: replace(tap, channels=channels)}
+        self.DEFAULT_TAPS, self.MEAN, self.STD = (name,), backbone.MEAN, backbone.STD
+        self.MIN_SIZE = backbone.MIN_SIZE
+        super().__init__()
+        self.inner, self.label, self.settings = backbone, backbone.label, backbone.settings
+        kept = torch.randperm(tap.channels, generator=stream(seed, 11))[:channels]
+        self.register_buffer("kept", kept.sort().values, persistent=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(m[:, self.kept] for m in self.inner(images))
+
+
+def with_defects(train: Tensor, category: str, share: float, seed: int) -> Tensor:
+    """The training images with the last ``share`` of them replaced by defective ones, of all kinds in turn.
+
+    Their seed is far from that of any test set, so no defect is seen twice.
+    """
+    n = round(share * len(train))
+    if n == 0:
+        return train
+    kinds = factory.DEFECTS[category]
+    each = -(-n // len(kinds))
+    drawn = [factory.defective(category, kind, each, train.shape[-1], seed=7000 + seed)[0] for kind in kinds]
+    mixed = torch.stack(drawn, dim=1).flatten(0, 1)  # (each * kinds, 3, S, S): one of every kind first
+    return torch.cat([train[:len(train) - n], mixed[:n]])
