@@ -1,0 +1,93 @@
+"""Chapter 09's experiments: what a flow knows about places, and what each scale contributes to the map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tutorial_lib import metrics
+from tutorial_lib.data import factory
+from tutorial_lib.data.splits import Split
+from tutorial_lib.detectors import CFlow
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two flows on the vectors of one tap: ``told`` reads the code of the position, ``untold`` does not.
+
+    Both see the same whitened vectors: the whitening depends on the training images alone.
+    """
+
+    told: CFlow
+    untold: CFlow
+    tap: int = 0
+
+    def code(self, h: int, w: int) -> Tensor:
+        """The codes of all positions of a map, ``(h * w, P)``, row by row."""
+        return self.told.code(h, w)
+
+    @torch.no_grad()
+    def with_code(self, v: Tensor, c: Tensor) -> Tensor:
+        """ln p of vectors ``(N, C)`` at places with codes ``(N, P)``: ``(N,)`` nats."""
+        return self.told.flows[self.tap].log_prob(v, c)
+
+    @torch.no_grad()
+    def without_code(self, v: Tensor) -> Tensor:
+        """ln p of vectors ``(N, C)``, wherever they stand: ``(N,)`` nats."""
+        return self.untold.flows[self.tap].log_prob(v, None)
+
+
+def trained(category: str, size: int, images: int, steps: int, tap: str = "stride8", seed: int = 0) -> Pair:
+    """Both flows of one tap, trained on the same normal images of the factory."""
+    normals = factory.normal(category, images, size, seed)
+    pair = [CFlow.small(progress=False, size=size, taps=(tap,), steps=steps, seed=seed, position=position)
+            for position in (True, False)]
+    for detector in pair:
+        detector.fit(normals)
+    return Pair(*pair)
+
+
+@torch.no_grad()
+def vectors_of(pair: Pair, category: str, size: int, images: int, seed: int = 100) -> Tensor:
+    """Whitened maps ``(images, C, h, w)`` of normal images that were not trained on."""
+    return pair.told.vectors(factory.normal(category, images, size, seed))[pair.tap]
+
+
+@torch.no_grad()
+def carried(pair: Pair, f: Tensor, at_once: int = 64) -> tuple[Tensor, Tensor]:
+    """Every vector of a map ``f`` (C, h, w), asked for at every place, in nats per channel.
+
+    Returns:
+        told ``(h * w, h * w)``: vector of cell i at place j; untold ``(h * w,)``, the same at every place.
+    """
+    c, h, w = f.shape
+    v, code = f.flatten(1).T, pair.code(h, w)  # (h w, C), (h w, P)
+    rows = [pair.with_code(part.repeat_interleave(len(code), 0), code.repeat(len(part), 1)).view(len(part), -1)
+            for part in v.split(at_once)]
+    return torch.cat(rows) / c, pair.without_code(v) / c
+
+
+@torch.no_grad()
+def doubts(detector: CFlow, images: Tensor, at_once: int = 16) -> Tensor:
+    """1 - p of each scale at the size of the image, ``(N, K, S, S)`` float32: their sum over K is the map."""
+    return torch.cat([(1 - detector.enlarged(detector.likelihoods(detector.vectors(batch)), detector.maxima)).float()
+                      for batch in images.split(at_once)])
+
+
+def mixed(parts: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """Weighted sum over the scales: ``(N, K, S, S)`` to ``(N, S, S)``."""
+    return torch.einsum("nkyx,k->nyx", parts, torch.tensor(weights, dtype=parts.dtype))
+
+
+def kind_auroc(scores: Tensor, data: Split, kind: str) -> float:
+    """AUROC of one kind of defect against the good test images."""
+    chosen = torch.tensor([k in ("good", kind) for k in data.kinds])
+    return metrics.auroc(scores[chosen], data.labels[chosen])
+
+
+def judged(maps: Tensor, data: Split) -> dict[str, float]:
+    """Image AUROC by the maximum of the map, pixel AUROC and AUPRO of maps ``(N, S, S)``."""
+    return {"image": metrics.auroc(maps.amax((1, 2)), data.labels), "pixel": metrics.pixel_auroc(maps, data.masks),
+            "aupro": metrics.aupro(maps, data.masks)}
