@@ -53,6 +53,7 @@ from tutorial_lib.flows import (
 from . import base
 from .csflow_settings import PAPER, PAPER_TAP, CSFlowSettings
 from .errors import DetectorError
+from .feature_bank import feature_bank
 from .images import resize
 from .training import adam, descend, fingerprint
 from .views import stream
@@ -180,27 +181,15 @@ class CSFlow(base.Detector):
 
     @torch.no_grad()
     def _bank(self, images) -> tuple[Tensor, ...]:
-        """The training features of every scale, checked: finite, of the tap's shape, and not the same everywhere."""
+        """The training features of every scale, checked."""
+        names = [f"{self.settings.size // 2**k} px" for k in range(self.settings.scales)]
         parts = [self.features(batch) for batch, _ in self._batches(images, "fit")]
-        bank = tuple(torch.cat(same) for same in zip(*parts, strict=True))
-        for y, shape, small in zip(bank, self.shapes, self.sizes(torch.empty(1, 1, *[self.settings.size] * 2)),
-                                   strict=True):
-            where = f"csflow.fit: at {small.shape[-1]} px"
+        bank = feature_bank(parts, names, self.name, self.backbone_label)
+        for name, y, shape in zip(names, bank, self.shapes, strict=True):
             if y.shape[1:] != shape:
-                raise DetectorError(f"{where} the backbone gave maps {tuple(y.shape[1:])}. Expected {shape}: the map "
-                                    "comes from another tap than the one named in taps.")
-            if not y.isfinite().all():
-                bad = int((~y.isfinite().flatten(1).all(1)).nonzero()[0])
-                raise DetectorError(f"{where} image {bad} has NaN or infinite features. The weights of the backbone "
-                                    f"({self.backbone_label}) are damaged: load others.")
-            if y.min() == y.max():
-                raise DetectorError(f"{where} the features are the same number everywhere: no spread, nothing to "
-                                    f"learn. Load other weights than those of {self.backbone_label}, or another tap.")
-        if all((y - y[:1]).abs().max() <= 1e-5 * y.abs().max() for y in bank):
-            raise DetectorError(f"All {len(bank[0])} training images have the same features: nothing varies, so "
-                                "nothing can be unusual. Give images that differ (are they copies of one file, or all "
-                                "black?).")
-        return bank
+                raise DetectorError(f"csflow.fit: at {name} the backbone gave maps {tuple(y.shape[1:])}. Expected "
+                                    f"{shape}: they come from another tap than the one named in taps.")
+        return tuple(bank)
 
     def _whitened(self, front: EachScale, bank: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         try:

@@ -42,6 +42,7 @@ from . import base
 from .errors import DetectorError
 from .fastflow_head import ORDER, WEIGHTS, Head
 from .fastflow_settings import BACKBONES, PAPER, FastFlowSettings
+from .feature_bank import feature_bank
 from .training import adam, descend, fingerprint
 from .views import stream
 
@@ -105,22 +106,9 @@ class FastFlow(base.Detector):
     @torch.no_grad()
     def _bank(self, images) -> list[Tensor]:
         """The training features of every tap, checked: finite, and not the same for every image."""
+        names = [f"the tap {name!r}" for name in self.backbone.taps]
         parts = [self.maps(batch) for batch, _ in self._batches(images, "fit")]
-        bank = [torch.cat(same) for same in zip(*parts, strict=True)]
-        for name, f in zip(self.backbone.taps, bank, strict=True):
-            if not f.isfinite().all():
-                bad = int((~f.isfinite().flatten(1).all(1)).nonzero()[0])
-                raise DetectorError(f"{self.name}.fit: image {bad} has NaN or infinite features at the tap {name!r}. "
-                                    f"The weights of the backbone ({self.backbone_label}) are damaged: load others.")
-            if f.min() == f.max():
-                raise DetectorError(f"{self.name}.fit: the tap {name!r} gives the same number everywhere: no spread, "
-                                    f"nothing to learn. Leave it out of taps, or load other weights than those of "
-                                    f"{self.backbone_label}.")
-        if all((f - f[:1]).abs().max() <= 1e-5 * f.abs().max() for f in bank):
-            raise DetectorError(f"All {len(bank[0])} training images have the same features: nothing varies, so "
-                                "nothing can be unusual. Give images that differ (are they copies of one file, or all "
-                                "black?).")
-        return bank
+        return feature_bank(parts, names, self.name, self.backbone_label)
 
     def _adopt(self, state):
         shapes = [tuple(state[f"shape.{i}"].tolist()) for i in range(len(self.backbone.taps))]
