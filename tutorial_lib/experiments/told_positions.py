@@ -69,6 +69,27 @@ def carried(pair: Pair, f: Tensor, at_once: int = 64) -> tuple[Tensor, Tensor]:
     return torch.cat(rows) / c, pair.without_code(v) / c
 
 
+def transplanted(images: Tensor, source: tuple[int, int], target: tuple[int, int],
+                 radius: int) -> tuple[Tensor, Tensor]:
+    """The disc around ``source`` of each image, copied to ``target`` with a soft edge; and the mask of its place.
+
+    Args:
+        images: ``(N, 3, S, S)``. source, target: (row, column) in pixels; both discs lie inside.
+
+    Returns:
+        images ``(N, 3, S, S)``, masks ``(N, S, S)`` bool.
+    """
+    side = images.shape[-1]
+    if not all(radius < p < side - 1 - radius for p in (*source, *target)):
+        raise ValueError(f"A disc of radius {radius} around {source} or {target} leaves an image of {side} pixels. "
+                         "Expected both to lie inside.")
+    rows, columns = torch.meshgrid(*[torch.arange(side, dtype=torch.float32)] * 2, indexing="ij")
+    far = ((rows - target[0]).square() + (columns - target[1]).square()).sqrt()
+    alpha = (radius + 0.5 - far).clamp(0, 1)                                   # 1 inside, one pixel of transition
+    moved = images.roll((target[0] - source[0], target[1] - source[1]), dims=(2, 3))
+    return images + alpha * (moved - images), (alpha > 0).expand(len(images), -1, -1)
+
+
 @torch.no_grad()
 def doubts(detector: CFlow, images: Tensor, at_once: int = 16) -> Tensor:
     """1 - p of each scale at the size of the image, ``(N, K, S, S)`` float32: their sum over K is the map."""
