@@ -23,7 +23,7 @@ QUICK = {"pca": {"components": 4}, "mahalanobis": {"scales": 1}, "gaussian": {"c
          "differnet": {"steps": 4, "hidden": 16, "blocks": 2, "bank": 2, "test_views": 2, "scales": 1},
          "cflow": {"steps": 4, "blocks": 2, "position_dim": 8, "vectors_per_step": 64},
          "csflow": {"steps": 4, "blocks": 2, "hidden": 8},
-         "fastflow": {"steps": 4, "blocks": 2}}
+         "fastflow": {"steps": 4, "blocks": 2}, "pyramidflow": {"steps": 4, "stacks": 1}}
 every = pytest.mark.parametrize("name", detectors.NAMES)
 
 
@@ -208,7 +208,7 @@ def test_a_backbone_may_be_given_as_the_network_itself(name, normals, fitted):
     detector = make(name, backbone=network)
     detector.fit(normals)
     torch.testing.assert_close(detector.score(normals), fitted[name].score(normals), rtol=1e-4, atol=0)
-    assert detector.backbone_label == ("pixels" if name == "pca" else "embedded random seed 0")
+    assert detector.backbone_label == ("pixels" if name in ("pca", "pyramidflow") else "embedded random seed 0")
 
 
 # -- thresholds -------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ SMALL = {"pca": {}, "mahalanobis": {"scales": 1}, "gaussian": {"channels": 10},
                        "scales": 1},
          "cflow": {"steps": 4, "blocks": 2, "position_dim": 8, "vectors_per_step": 64},
          "csflow": {"size": 32, "steps": 4, "blocks": 2, "hidden": 8},
-         "fastflow": {"steps": 4, "blocks": 2}}
+         "fastflow": {"steps": 4, "blocks": 2}, "pyramidflow": {"steps": 4, "stacks": 1}}
 every = pytest.mark.parametrize("name", detectors.NAMES)
 
 

@@ -20,12 +20,14 @@ from .gaussian import Gaussian
 from .mahalanobis import Mahalanobis
 from .patches import Patches
 from .pca import PCA
+from .pyramidflow import PyramidFlow
 
-_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, Patches, DifferNet, CFlow, CSFlow, FastFlow)}
+_CLASSES = {cls.name: cls for cls in (PCA, Mahalanobis, Gaussian, Patches, DifferNet, CFlow, CSFlow, FastFlow,
+                                      PyramidFlow)}
 NAMES = tuple(_CLASSES)
 
 __all__ = ["NAMES", "PCA", "CFlow", "CSFlow", "Detector", "DetectorError", "DifferNet", "FastFlow", "Gaussian",
-           "Mahalanobis", "NoMapError", "Patches", "Settings", "create", "load"]
+           "Mahalanobis", "NoMapError", "Patches", "PyramidFlow", "Settings", "create", "load"]
 
 
 def create(name: str, **settings) -> Detector:

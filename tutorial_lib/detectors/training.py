@@ -30,7 +30,7 @@ def adam(parameters, **numbers) -> torch.optim.Adam:
 
 def descend(model: nn.Module, loss_at: Callable[[int], Tensor], steps: int, optimiser: torch.optim.Optimizer, bar: tqdm,
             callback: Callable[[int, float], None] | None = None, resume: str | Path | None = None,
-            key: str = "") -> list[float]:
+            key: str = "", clip: float = float("inf")) -> list[float]:
     """Take ``steps`` steps down ``loss_at(step)``; returns the loss before each of them.
 
     ``loss_at`` must depend on nothing but the step and the weights, so that a training that was interrupted and
@@ -39,6 +39,7 @@ def descend(model: nn.Module, loss_at: Callable[[int], Tensor], steps: int, opti
     Args:
         resume: checkpoint file: read if it exists, written every half minute, at the end, and on Ctrl-C.
         key: what this training is (settings and images); a checkpoint with another key is refused.
+        clip: longest gradient, as a norm over all weights together; a longer one is shortened to it.
 
     Raises:
         DetectorError: the loss is not finite, or ``resume`` belongs to another training.
@@ -56,6 +57,8 @@ def descend(model: nn.Module, loss_at: Callable[[int], Tensor], steps: int, opti
             if value != value or abs(value) == float("inf"):
                 raise DetectorError(f"The loss became {value} at step {step + 1} of {steps}. Use a smaller learning "
                                     "rate, a clamp, or whitened features.")
+            if clip < float("inf"):
+                nn.utils.clip_grad_norm_(model.parameters(), clip)
             optimiser.step()
             losses.append(value)
             bar.update()
