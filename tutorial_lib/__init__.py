@@ -9,8 +9,10 @@ Open a folder to see what it is for:
 - ``metrics``    AUROC, average precision, AUPRO, bootstrap intervals
 - ``plots``      arrays in, matplotlib figures out
 - ``widgets``    sliders in, plots out
+- ``stored``     small trained detectors that came with the course
+- ``explorer``   the latent explorer: where an image lies in a detector's latent space, and why
 - ``checks``     what the exercises call; the laws are shared with the tests
-- ``cli``        ``python -m tutorial_lib doctor | compare | lab``
+- ``cli``        ``python -m tutorial_lib doctor | compare | explore | lab``
 
 Notation everywhere: x data, z latent, ``log p(x) = log p(z) + log_det``.
 """

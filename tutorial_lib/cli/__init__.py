@@ -1,4 +1,4 @@
-"""The command line: ``python -m tutorial_lib doctor | compare | lab | pretrain``.
+"""The command line: ``python -m tutorial_lib doctor | compare | explore | lab | pretrain``.
 
 One file per command, each with ``run(argv) -> exit code``; ``main`` chooses the command and turns every error into a
 sentence. Exit codes: 0 done, 1 a fault of this program, 2 something the user can mend, 130 stopped by Ctrl-C.

@@ -66,21 +66,21 @@ def course_folder() -> Path:
                        "of the course, the one that holds notebooks/, and run the command again.")
 
 
-def choose_port(wanted: int | None) -> int:
-    """``wanted`` if it is free, else a sentence; without a wish the first free port from 8888 on, said aloud."""
+def choose_port(wanted: int | None, first: int = PORT, what: str = "JupyterLab") -> int:
+    """``wanted`` if it is free, else a sentence; without a wish the first free port from ``first`` on, said aloud."""
     if wanted is not None:
         if not 1 <= wanted <= 65535:
-            raise CommandError(f"--port is {wanted}. Expected a number from 1 to 65535, such as {PORT}.")
+            raise CommandError(f"--port is {wanted}. Expected a number from 1 to 65535, such as {first}.")
         if not _free(wanted):
-            raise CommandError(f"Port {wanted} is taken or not allowed: most often another JupyterLab is running. Stop "
+            raise CommandError(f"Port {wanted} is taken or not allowed: most often {what} is running already. Stop "
                                f"it, or choose another port, such as --port {min(wanted + 1, 65535)}.")
         return wanted
-    for port in range(PORT, PORT + TRIES):
+    for port in range(first, first + TRIES):
         if _free(port):
-            if port != PORT:
-                print(f"Port {PORT} is taken, most likely by another JupyterLab; using {port}.", flush=True)
+            if port != first:
+                print(f"Port {first} is taken, most likely by {what} in another window; using {port}.", flush=True)
             return port
-    raise CommandError(f"Every port from {PORT} to {PORT + TRIES - 1} is taken. Name a free one with --port.")
+    raise CommandError(f"Every port from {first} to {first + TRIES - 1} is taken. Name a free one with --port.")
 
 
 def has_display() -> bool:

@@ -9,6 +9,7 @@ from tutorial_lib.cli.errors import CommandError, guarded
 COMMANDS = {
     "doctor": "what this machine, or a folder of photographs, can and cannot do",
     "compare": "train the methods, score them, print the table, draw the heat maps",
+    "explore": "look into the latent space of a trained detector, on a web page of its own",
     "lab": "open the course in JupyterLab",
     "pretrain": "train the embedded backbone again, from nothing",
 }
