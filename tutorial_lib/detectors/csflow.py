@@ -169,14 +169,11 @@ class CSFlow(base.Detector):
             chosen = order[k * s.images_per_step:(k + 1) * s.images_per_step]  # (b,)
             return self.loss(*blocks(tuple(y[chosen] for y in bank))).mean()
 
-        weights = list(blocks.parameters())
-        optimiser = adam(weights, lr=s.lr, eps=s.eps, weight_decay=s.weight_decay)
-        if s.clip:
-            optimiser.register_step_pre_hook(lambda *_: torch.nn.utils.clip_grad_norm_(weights, s.clip) and None)
+        optimiser = adam(blocks.parameters(), lr=s.lr, eps=s.eps, weight_decay=s.weight_decay)
         steps = s.steps or s.epochs * per_epoch
         key = fingerprint(images, asdict(s) | {"backbone_label": self.backbone_label}) if resume is not None else ""
         with self.bar(steps, f"{self.name} fit", "step") as bar:
-            losses = descend(blocks, loss_at, steps, optimiser, bar, callback, resume, key)
+            losses = descend(blocks, loss_at, steps, optimiser, bar, callback, resume, key, s.clip or float("inf"))
         return flow.state_dict(), {"loss": losses, "steps": steps}
 
     @torch.no_grad()
