@@ -87,7 +87,7 @@ def transplanted(images: Tensor, source: tuple[int, int], target: tuple[int, int
     far = ((rows - target[0]).square() + (columns - target[1]).square()).sqrt()
     alpha = (radius + 0.5 - far).clamp(0, 1)                                   # 1 inside, one pixel of transition
     moved = images.roll((target[0] - source[0], target[1] - source[1]), dims=(2, 3))
-    return images + alpha * (moved - images), (alpha > 0).expand(len(images), -1, -1)
+    return torch.lerp(images, moved, alpha), (alpha > 0).expand(len(images), -1, -1)
 
 
 @torch.no_grad()
