@@ -78,9 +78,10 @@ class LevelCoupling(Transform):
 
     def _normalised(self, s: Tensor, track: bool) -> Tensor:
         s = CLAMP(s)
+        normalised = self.norm(s)
         if track:
             self.norm.track(s)
-        return self.norm(s)
+        return normalised
 
     def _replace(self, x: Levels, changed: Tensor) -> Levels:
         return *x[:self.level], changed, *x[self.level + 1:]
