@@ -7,8 +7,17 @@ import torch
 
 from tutorial_lib import flows
 from tutorial_lib.checks.laws import law_check
-from tutorial_lib.flows import AtanClamp, CrossScaleCoupling, CrossScaleNet, EachScale, Flattened, cross_scale
+from tutorial_lib.flows import (
+    AtanClamp,
+    CrossScaleCoupling,
+    CrossScaleNet,
+    EachScale,
+    Flattened,
+    cross_scale,
+    enlarged_conv,
+)
 from tutorial_lib.flows.cross_scale_coupling import unstretch
+from tutorial_lib.flows.enlarged_conv import by_window_places, enlarged
 
 SHAPES = ((2, 4, 4), (2, 2, 2), (2, 1, 1))  # 42 numbers an image
 
@@ -119,6 +128,26 @@ def test_first_halves_change_by_the_second_ones_and_then_the_other_way_round():
     for found, u, v in zip(z, y1, y2, strict=True):
         torch.testing.assert_close(found, torch.cat([u, v], 1))
     torch.testing.assert_close(log_det, total)
+
+
+@pytest.mark.parametrize(("kernel", "shape"), [(3, (2, 3)), (5, (3, 2)), (1, (2, 2)), (5, (1, 1))])
+def test_a_convolution_of_an_enlarged_map_is_the_same_on_the_small_one(kernel, shape):
+    conv = moved(torch.nn.Conv2d(3, 4, kernel, padding=kernel // 2))
+    found = []
+    for way in (by_window_places, lambda h, conv: conv(enlarged(h))):
+        h = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+        out = way(h, conv)
+        found.append([out, *torch.autograd.grad(out.square().sum(), [h, conv.weight, conv.bias])])
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_many_channels_are_enlarged_after_the_convolution_and_few_before(monkeypatch):
+    used = []
+    monkeypatch.setattr(enlarged_conv, "by_window_places", lambda h, conv: used.append(h.shape[1]) or h)
+    for channels in (enlarged_conv.MANY - 1, enlarged_conv.MANY):
+        enlarged_conv.conv_of_enlarged(torch.zeros(1, channels, 1, 1), torch.nn.Conv2d(channels, 1, 1))
+    assert used == [enlarged_conv.MANY]
 
 
 # -- the start, and the released inverse ------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from tutorial_lib.flows.cross_scale_coupling import Scales, check_scales
+from tutorial_lib.flows.enlarged_conv import conv_of_enlarged
 from tutorial_lib.flows.subnets import SubnetMaker
 
 SLOPE = 0.1  # of LeakyReLU below 0
@@ -59,7 +60,7 @@ class CrossScaleNet(nn.Module):
         out = [conv(part) for conv, part in zip(self.same, h, strict=True)]
         for k, (down, up) in enumerate(zip(self.down, self.up, strict=True)):
             out[k + 1] = out[k + 1] + down(h[k])
-            out[k] = out[k] + up(enlarged(h[k + 1]))
+            out[k] = out[k] + conv_of_enlarged(h[k + 1], up)
         return tuple(out)
 
     def forward(self, x: Scales) -> Scales:
@@ -76,8 +77,3 @@ class CrossScaleNet(nn.Module):
 def cross_scale(hidden: int = 64, kernel: int = 3, **numbers) -> SubnetMaker:
     """A maker of :class:`CrossScaleNet` for :class:`CrossScaleCoupling`; arguments as there."""
     return lambda c_in, c_out: CrossScaleNet(c_in, c_out, hidden, kernel, **numbers)
-
-
-def enlarged(h: Tensor) -> Tensor:
-    """Twice the height and width, bilinear, corners not aligned: a cell stands at the centre of the four it becomes."""
-    return F.interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)
