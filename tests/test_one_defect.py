@@ -19,8 +19,9 @@ def gaussian():
     return detector
 
 
-def test_the_scratch_is_the_same_at_both_sizes_and_thin():
-    small, large = one_defect.defect(64), one_defect.defect(128)
+@pytest.mark.parametrize("kind", one_defect.INDEX)
+def test_the_defect_is_the_same_at_both_sizes_and_small(kind):
+    small, large = one_defect.defect(64, kind), one_defect.defect(128, kind)
     halved = torch.nn.functional.avg_pool2d(large.images, 2)
     assert (halved - small.images).abs().mean() < 0.02
     assert all(0.003 < float(pair.masks.float().mean()) < 0.02 for pair in (small, large))
@@ -49,8 +50,8 @@ def test_a_map_that_is_the_mask_is_perfect_and_the_twin_of_it_is_not(gaussian):
             return self.sign * pair.masks.float() if hit else torch.zeros(len(images), 32, 32)
 
     right, wrong = (one_defect.seen_by("gaussian", Oracle(sign)) for sign in (1, -1))
-    assert right.pixel_auroc == pytest.approx(1.0) and right.on_scratch
-    assert wrong.pixel_auroc == pytest.approx(0.0) and not wrong.on_scratch
+    assert right.pixel_auroc == pytest.approx(1.0) and right.on_defect
+    assert wrong.pixel_auroc == pytest.approx(0.0) and not wrong.on_defect
 
 
 def test_the_strip_grows_by_one_method_a_chapter(gaussian):
@@ -71,5 +72,5 @@ def test_the_figure_shows_one_panel_per_method_and_one_for_the_image(gaussian):
     figure = pictures.strip(seen)
     titles = [ax.get_title() for ax in figure.axes if ax.images and ax.get_title()]
     plt.close(figure)
-    assert titles == ["a scratch", "gaussian", "differnet"]
+    assert titles == ["a missing piece", "gaussian", "differnet"]
     assert "differnet" in pictures.caption(seen)

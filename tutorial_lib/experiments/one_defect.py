@@ -1,8 +1,11 @@
-"""One scratch seen by every method: the strip that grows from chapter 08 to chapter 13.
+"""One missing piece seen by every method: the strip that grows from chapter 08 to chapter 13.
 
-The washer was chosen by its picture, before any map was looked at. Each map comes from the stored small detector of
-its method. Their units differ (a likelihood, a gradient, a distance), so a map is shown as *rarity*: how seldom good
-washers reach a value as high. Rarity does not change when a method's map is stretched by any increasing function.
+A scratch was tried first: at 64 pixels most maps show little of it, so there was nothing to compare. It is kept, as
+``kind="scratch"``. Both washers were chosen by their pictures, before any map was looked at.
+
+Each map comes from the stored small detector of its method. Their units differ (a likelihood, a gradient, a distance),
+so a map is shown as *rarity*: how seldom good washers reach a value as high. Rarity does not change when a method's map
+is stretched by any increasing function.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from tutorial_lib import detectors
 from tutorial_lib.data import factory
 from tutorial_lib.metrics import pixel_auroc
 
-CATEGORY, KIND, SEED, INDEX = "washer", "scratch", 100, 6
+CATEGORY, SEED = "washer", 100
+INDEX = {"missing": 3, "scratch": 6}                             # which of the defective washers of that seed
 GOOD = 20                                                       # good washers, not trained on, that give the scale
 PLACES = {
     "gaussian": "kept: each has a Gaussian of its own",
@@ -32,21 +36,22 @@ ORDER = tuple(PLACES)
 
 @dataclass(frozen=True)
 class Seen:
-    """What one method makes of the scratch: ``rarity`` (S, S), its image (3, S, S) and mask (S, S), and two numbers."""
+    """What one method makes of the defect: ``rarity`` (S, S), the image (3, S, S) and mask (S, S), and two numbers."""
 
     method: str
     places: str             # where the spatial positions go, in a few words
+    kind: str               # of the defect
     image: Tensor
     mask: Tensor
     rarity: Tensor
-    pixel_auroc: float      # of this one map: how well its order tells scratch from washer
-    on_scratch: bool        # whether the highest value lies on the mask or touches it
+    pixel_auroc: float      # of this one map: how well its order tells the defect from the washer
+    on_defect: bool         # whether the highest value lies on the mask or touches it
 
 
-def defect(size: int = 64) -> factory.Pairs:
-    """The scratched washer ``(1, 3, S, S)``, its mask ``(1, S, S)`` and its twin without the scratch."""
-    several = factory.pairs(CATEGORY, KIND, INDEX + 1, size, seed=SEED)
-    return factory.Pairs(*(part[INDEX:] for part in several))
+def defect(size: int = 64, kind: str = "missing") -> factory.Pairs:
+    """The defective washer ``(1, 3, S, S)``, its mask ``(1, S, S)`` and its twin without the defect."""
+    several = factory.pairs(CATEGORY, kind, INDEX[kind] + 1, size, seed=SEED)
+    return factory.Pairs(*(part[INDEX[kind]:] for part in several))
 
 
 def good(size: int = 64) -> Tensor:
@@ -65,24 +70,26 @@ def rarity(found: Tensor, among: Tensor) -> Tensor:
     return -torch.log10((above + 1) / (len(ordered) + 1))
 
 
-def seen_by(method: str, detector: detectors.Detector) -> Seen:
-    """What a fitted detector makes of the scratch, at its own size in pixels."""
+def seen_by(method: str, detector: detectors.Detector, kind: str = "missing") -> Seen:
+    """What a fitted detector makes of the defect, at its own size in pixels."""
     size = detector.settings.size
-    pair = defect(size)
+    pair = defect(size, kind)
     found = detector.anomaly_map(pair.images)[0].float()
     rare = rarity(found, detector.anomaly_map(good(size)).float())
     row, column = divmod(int(found.argmax()), size)
     touched = pair.masks[0, max(row - 1, 0):row + 2, max(column - 1, 0):column + 2].any()
-    return Seen(method, PLACES[method], pair.images[0], pair.masks[0], rare,
+    return Seen(method, PLACES[method], kind, pair.images[0], pair.masks[0], rare,
                 pixel_auroc(found[None], pair.masks), bool(touched))
 
 
-def strip(up_to: str = ORDER[-1], load: Callable[[str, str], detectors.Detector] | None = None) -> list[Seen]:
-    """The scratch through the methods from ``gaussian`` to ``up_to``, in the order of the chapters.
+def strip(up_to: str = ORDER[-1], load: Callable[[str, str], detectors.Detector] | None = None,
+          kind: str = "missing") -> list[Seen]:
+    """The defect through the methods from ``gaussian`` to ``up_to``, in the order of the chapters.
 
     Args:
         up_to: the last method, one of ``ORDER``.
         load: ``(method, category)`` to a fitted detector; by default ``tutorial_lib.stored.load``.
+        kind: ``"missing"`` or ``"scratch"``.
 
     Raises:
         ValueError: a method that is not in ``ORDER``.
@@ -91,4 +98,4 @@ def strip(up_to: str = ORDER[-1], load: Callable[[str, str], detectors.Detector]
         raise ValueError(f"The strip has no method {up_to!r}. Expected one of {', '.join(ORDER)}.")
     if load is None:
         from tutorial_lib.stored import load
-    return [seen_by(method, load(method, CATEGORY)) for method in ORDER[:ORDER.index(up_to) + 1]]
+    return [seen_by(method, load(method, CATEGORY), kind) for method in ORDER[:ORDER.index(up_to) + 1]]

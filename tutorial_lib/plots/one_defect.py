@@ -12,29 +12,31 @@ from matplotlib.figure import Figure
 from tutorial_lib.plots import style
 
 HIGHEST = 4.0  # one good pixel in ten thousand; what is rarer looks the same
-COLUMNS = 4
+COLUMNS = 4    # in one row; more panels take two
+TITLES = {"missing": "a missing piece", "scratch": "a scratch"}
 
 
 def strip(seen: Sequence) -> Figure:
     """Panels of ``experiments.one_defect.Seen``: first the image with its mask, then each method's map of rarity."""
-    columns = min(COLUMNS, len(seen) + 1)
-    rows = math.ceil((len(seen) + 1) / columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(1.95 * columns + 0.7, 2.75 * rows), squeeze=False,
+    panels = len(seen) + 1
+    rows = 1 if panels <= COLUMNS else 2
+    columns = math.ceil(panels / rows)
+    fig, axes = plt.subplots(rows, columns, figsize=(1.95 * columns + 0.9, 2.65 * rows), squeeze=False,
                              layout="constrained")
-    panels = list(axes.flat)
-    panels[0].imshow(seen[0].image.permute(1, 2, 0).clamp(0, 1).cpu())
-    panels[0].contour(seen[0].mask.cpu().float(), levels=[0.5], colors=[style.ORANGE], linewidths=1.2)
-    panels[0].set_title("a scratch")
-    for ax, one in zip(panels[1:], seen, strict=False):
+    every = list(axes.flat)
+    every[0].imshow(seen[0].image.permute(1, 2, 0).clamp(0, 1).cpu())
+    every[0].contour(seen[0].mask.cpu().float(), levels=[0.5], colors=[style.ORANGE], linewidths=1.2)
+    every[0].set_title(TITLES[seen[0].kind])
+    for ax, one in zip(every[1:], seen, strict=False):
         shown = ax.imshow(one.rarity.cpu(), cmap=style.SEQUENTIAL, vmin=0, vmax=HIGHEST)
         ax.contour(one.mask.cpu().float(), levels=[0.5], colors=[style.ORANGE], linewidths=0.9)
         ax.set_title(one.method)
-        ax.set_xlabel(textwrap.fill(one.places, 25), fontsize=9)
-    for ax in panels:
+        ax.set_xlabel(textwrap.fill(one.places, 24), fontsize=9)
+    for ax in every:
         ax.set_xticks([])
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
-    for ax in panels[len(seen) + 1:]:
+    for ax in every[panels:]:
         ax.set_axis_off()
     bar = fig.colorbar(shown, ax=axes, shrink=0.75, aspect=28, label="rarity among good pixels", ticks=range(5))
     bar.ax.set_yticklabels(["1", "1 in 10", "1 in 100", "1 in 1000", "1 in 10⁴"])
@@ -43,8 +45,8 @@ def strip(seen: Sequence) -> Figure:
 
 def caption(seen: Sequence) -> str:
     """The figure in words, with the numbers that it rests on."""
-    parts = [f"{one.method} {one.pixel_auroc:.2f}" + (" (peak on the scratch)" if one.on_scratch else "")
+    parts = [f"{one.method} {one.pixel_auroc:.2f}" + (" (peak on it)" if one.on_defect else "")
              for one in seen]
-    return ("One scratch, outlined, through the methods so far. Colour says how seldom good washers reach a value as "
-            "high: yellow is rarer than one good pixel in ten thousand. Pixel AUROC of this one map: "
-            + ", ".join(parts) + ".")
+    return (f"{TITLES[seen[0].kind].capitalize()}, outlined, through the methods so far; below each map, where the "
+            "positions go. Colour says how seldom good washers reach a value as high: yellow is rarer than one good "
+            "pixel in ten thousand. Pixel AUROC of this one map: " + ", ".join(parts) + ".")
