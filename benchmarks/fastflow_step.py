@@ -13,13 +13,12 @@ import json
 import os
 import platform
 import statistics
-import time
 import warnings
 from pathlib import Path
 
 import torch
+from steps import matmul_peak, shares, timed
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
 from tutorial_lib.detectors import FastFlow
 from tutorial_lib.detectors.training import adam
@@ -35,11 +34,6 @@ CASES = {  # detector, maps of its taps, images a step, steps a measurement
                  [(64, 64, 64), (128, 32, 32), (256, 16, 16)], 4, 1),
     "small": (lambda: FastFlow.small(zero_init=False, whiten=False),
               [(48, 16, 16), (96, 8, 8), (192, 4, 4)], 16, 8),
-}
-PARTS = {  # what a kernel's time counts as
-    "convolutions": ("conv", "mkldnn"), "the optimiser": ("adam", "_foreach", "addcdiv", "lerp"),
-    "scaling and shifting": ("mul", "add", "exp", "tanh", "softplus", "sum", "log", "neg", "threshold", "relu", "pow"),
-    "splitting, joining, reordering": ("cat", "split", "chunk", "copy", "index", "slice", "narrow", "select", "clone"),
 }
 
 
@@ -82,34 +76,6 @@ def flops(heads: nn.ModuleList, shapes, images: int) -> float:
     per_image = sum(conv.weight.numel() * shape[1] * shape[2] for head, shape in zip(heads, shapes, strict=True)
                     for conv in head.modules() if isinstance(conv, nn.Conv2d))
     return 6.0 * per_image * images
-
-
-def matmul_peak(side: int = 1024) -> float:
-    """Best float32 matrix product of this machine in flop/s, one thread."""
-    a, b = torch.randn(side, side), torch.randn(side, side)
-    best = min(timed(lambda: a @ b, 1) for _ in range(8))
-    return 2 * side**3 / best
-
-
-def timed(call, times: int) -> float:
-    """Seconds for one call."""
-    start = time.perf_counter()
-    for _ in range(times):
-        call()
-    return (time.perf_counter() - start) / times
-
-
-def shares(call) -> dict[str, float]:
-    """What one step spends its time on, as shares of the time inside torch's kernels."""
-    with profile(activities=[ProfilerActivity.CPU]) as found:
-        call()
-    spent = dict.fromkeys([*PARTS, "the rest"], 0.0)
-    for event in found.key_averages():
-        name = event.key.lower()
-        part = next((p for p, words in PARTS.items() if any(w in name for w in words)), "the rest")
-        spent[part] += event.self_cpu_time_total
-    total = sum(spent.values())
-    return {part: round(v / total, 3) for part, v in spent.items()}
 
 
 def measure(make, shapes, images: int, steps: int) -> dict:
