@@ -36,14 +36,14 @@ def _grid(ax, x, y, cells, side, colour="white"):
 def pipeline(image: Tensor) -> Figure:
     """CFlow-AD from the image to the map: three depths, one vector per position, one flow per depth, one sum."""
     fig, ax = plt.subplots(figsize=(9.2, 4.1), layout="constrained")
-    ax.set(xlim=(0, 14.2), ylim=(-0.9, 5.3), aspect="equal")
+    ax.set(xlim=(0, 15.0), ylim=(-0.9, 5.5), aspect="equal")
     ax.set_axis_off()
     picture = image.permute(1, 2, 0).clamp(0, 1).cpu().numpy()
     ax.imshow(picture, extent=(0.0, 1.9, 1.45, 3.35), zorder=2)
     ax.text(0.95, 1.15, "image", ha="center", fontsize=10)
     ax.text(3.15, 4.85, "frozen backbone:\nmaps at 3 depths", ha="center", fontsize=10)
     ax.text(6.15, 4.85, "one vector per\nposition, with its code", ha="center", fontsize=10)
-    ax.text(9.3, 5.02, "one flow per depth", ha="center", fontsize=10)
+    ax.text(9.2, 5.05, "one flow per depth", ha="center", fontsize=10)
     ax.text(11.5, 4.85, "likelihood\nper position", ha="center", fontsize=10)
     for k, (y, cells, colour) in enumerate(LEVELS):
         side = 1.15 - 0.2 * k
@@ -58,8 +58,8 @@ def pipeline(image: Tensor) -> Figure:
         _box(ax, 8.0, y - 0.42, 2.4, 0.84, "conditional flow", 9.5)
         _arrow(ax, (10.5, y), (10.95, y))
         _grid(ax, 11.05, y, cells, side)
-        _arrow(ax, (11.2 + side, y), (12.75, 2.4 + 0.3 * (1 - k)))
-    ax.text(13.4, 2.4, "enlarge,\nadd,\nturn round:\nthe map;\nits maximum\nis the score", ha="center", va="center",
+        _arrow(ax, (11.2 + side, y), (13.0, 2.4 + 0.35 * (1 - k)))
+    ax.text(14.0, 2.4, "enlarge,\nadd,\nturn round:\nthe map;\nits maximum\nis the score", ha="center", va="center",
             fontsize=9.5)
     for x0, x1, text, colour in ((0.1, 7.2, "never changed", style.BLUE), (7.9, 10.5, "trained", style.ORANGE)):
         ax.plot([x0, x1], [-0.15, -0.15], color=colour, lw=1.5)
