@@ -22,7 +22,8 @@ TAPS = ("stride4", "stride8")
 SMALL = {"pca": {}, "mahalanobis": {"scales": 1, "pooling": ("mean",), "taps": TAPS}, "gaussian": {"channels": 6},
          "differnet": {"scales": 1, "pooling": ("mean",), "taps": TAPS, "hidden": 8, "steps": 4, "test_views": 2},
          "cflow": {"taps": TAPS, "width": 1, "steps": 4}, "fastflow": {"taps": TAPS, "steps": 3, "blocks": 2},
-         "csflow": {"taps": ("stride4",), "blocks": 1, "hidden": 6, "steps": 3}, "pyramidflow": {"steps": 3, "stacks": 1}}
+         "csflow": {"taps": ("stride4",), "blocks": 1, "hidden": 6, "steps": 3},
+         "pyramidflow": {"steps": 3, "stacks": 1}}
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ class Explorer:
         self.where = where or (lambda number, words: f"{words} (chapter {number})")
         self.model = w.Dropdown(options=list(self.models), description="model", style=STYLE, layout=FIELD)
         self.kind = w.Dropdown(options=PLANES, description="map", style=STYLE, layout=FIELD)
-        self.scale = w.Dropdown(options=[ALL], description="latents of", style=STYLE, layout=FIELD)
+        self.scale = w.Dropdown(options=[(ALL, -1)], description="latents of", style=STYLE, layout=FIELD)
         self.number = w.BoundedIntText(0, 0, 0, description="image number", style=STYLE, layout=FIELD)
         self.rank = w.IntSlider(1, 1, 1, description="or by rank", style=STYLE, layout=FIELD, continuous_update=False)
         self.map = Scatter(size=[460, 380])
@@ -52,19 +52,21 @@ class Explorer:
         self.row, self.col = (w.BoundedIntText(0, 0, 0, description=name, style=STYLE, layout={"width": "240px"})
                               for name in ("row of cells", "column"))
         self.place, self.place_text = w.Image(format="png", layout=PICTURE), w.HTML()
-        self.places, self.walking = w.VBox(), w.VBox()
+        self.places, self.walking, self.shapes = w.VBox(), w.VBox(), w.VBox()
+        self.looks = w.ToggleButton(False, description="Are they N(0, I)? Show the shapes", layout={"width": "300px"})
         self._busy = False
         self._watch()
         side = w.VBox([self.model, self.kind, self.scale, self.number, self.rank, self.legend, self.note],
-                      layout={"max_width": "420px"})
-        self.widget = w.VBox([w.HBox([self.map, side], layout={"flex_flow": "row wrap"}), self.numbers, self.card,
-                              self.text, self.places, self.walking])
+                      layout={"max_width": "430px", "padding": "0 0 0 14px"})
+        self.widget = w.VBox([w.HBox([self.map, side], layout={"flex_flow": "row wrap"}), self.numbers, self.looks,
+                              self.shapes, self.card, self.text, self.places, self.walking])
         self._choose_model()
 
     # -- what follows what ---------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         self.model.observe(lambda _: self._choose_model(), "value")
+        self.looks.observe(lambda _: self._draw_shapes(), "value")
         for control in (self.kind, self.scale):
             control.observe(lambda _: self._draw_map(), "value")
         self.map.observe(lambda change: self.open(change["new"]), "selected")
@@ -92,15 +94,16 @@ class Explorer:
         n = len(study.names)
         self._order = study.scores.argsort(descending=True)
         self._busy = True
-        self.scale.options = [(ALL, None), *((name, k) for k, name in enumerate(study.scales))]
-        self.scale.value = None
+        self.scale.options = [(ALL, -1), *((name, k) for k, name in enumerate(study.scales))]
+        self.scale.value = -1
         self.map.selected = -1
         self.number.max, self.rank.max = n - 1, n
         self.at.options = [(name, k) for k, name in enumerate(study.scales)]
         self.at.value = 0
         self._busy = False
-        marks = " &nbsp; ".join(f'<span style="color:{c}">{"○" if hollow else MARKS[shape]}</span> {group}'
-                                for group, (c, shape, _, hollow) in self.desk.looks.items())
+        marks = " ".join(f'<span style="white-space:nowrap;margin-right:10px"><span style="color:{c}">'
+                         f'{"○" if hollow else MARKS[shape]}</span> {group}</span>'
+                         for group, (c, shape, _, hollow) in self.desk.looks.items())
         self.legend.value = f'<div style="line-height:1.6">{marks}</div>'
         self.note.value = f'<div style="line-height:1.4">{why_not(study.detector)}</div>'
         self._lay_out_panels()
@@ -139,13 +142,13 @@ class Explorer:
         if self._busy:
             return
         desk, study = self.desk, self.desk.study
-        points, axes = desk.on_screen(self.kind.value, self.scale.value)
+        points, axes = desk.on_screen(self.kind.value, None if self.scale.value < 0 else self.scale.value)
         order = list(desk.looks)
         self.map.looks = [list(look) for look in desk.looks.values()]
         self.map.label = (f"Map of {len(study.names)} images, {self.model.value}. Across: {axes[0]}; upwards: {axes[1]}"
                           ". Arrow keys move, Enter opens.")
         self.map.show(points, [order.index(g) for g in study.groups], study.names)
-        scale = self.scale.value or 0
+        scale = max(0, self.scale.value)
         n = desk.numbers(scale)
         promise = "" if study.promises_normal else f" {study.detector.name} makes no such promise."
         near = f"; neighbouring positions correlate by {n['neighbours']:.2f}" if "neighbours" in n else ""
@@ -154,6 +157,16 @@ class Explorer:
             f"{study.scales[scale]}: mean {n['mean']:+.2f}, deviation {n['std']:.2f}, {n['beyond 3']:.1%} beyond ±3 "
             f"(theory 0.3%); ‖z‖² off χ² by {n['chi2']:.2f} (0 fits, 1 is no overlap); mean |correlation| "
             f"{n['mean |r|']:.2f}{near}.{promise}</div>")
+        self._draw_shapes()
+
+    def _draw_shapes(self) -> None:
+        """Marginals, QQ plots and correlations; half a second, so only where they are asked for."""
+        if not self.looks.value:
+            self.shapes.children = ()
+            return
+        view = self.desk.shapes(max(0, self.scale.value))
+        self.shapes.children = (w.HTML(f"<div>{view.alt} {self.where('07', 'why a latent should be N(0, I)')}.</div>"),
+                                w.Image(value=view.png, format="png", layout=PICTURE))
 
     def open(self, index: int, force: bool = False) -> None:
         """Show the card of image ``index``; a number that is no image is ignored."""

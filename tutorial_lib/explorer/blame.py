@@ -81,7 +81,7 @@ _WORD = {"pca": "squared residual", "pyramidflow": "squared distance to the temp
 
 
 def _place(study: Study, index: int, gradient: Tensor | None) -> tuple[tuple[int, int], bool]:
-    sensitivity = study.maps is None or study.detector.name == "differnet"
+    sensitivity = study.maps is None
     if sensitivity and gradient is None:
         gradient = gradient_map(study.detector, study.images[index:index + 1])[0]
     heat = gradient if sensitivity else study.maps[index]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
+from tutorial_lib import plots
 from tutorial_lib.plots import explorer as pictures
 from tutorial_lib.widgets.canvas import Canvas, View
 
@@ -60,11 +62,10 @@ class Desk:
         normal = points[self.study.normal].double()
         if kind == PLANES[0]:
             shown = pictures.compressed((points - normal.mean(0)).numpy(), normal.std(0).clamp(min=1e-6).numpy())
-            shared = f" ({share:.0%} of the variance in both)"
-            return shown, (axes[0] + shared, axes[1] + ", far points drawn in")
+            return shown, (f"{axes[0]} ({share:.0%} of the variance in both)", f"{axes[1]} (far points drawn in)")
         shown = points.double().numpy().copy()
         shown[:, 1] = np.log(np.maximum(shown[:, 1], 1e-6))
-        return shown, (axes[0], axes[1] + ", logarithmic")
+        return shown, (axes[0], f"ln ({axes[1]})")
 
     def numbers(self, scale: int) -> dict[str, float]:
         """How far the latents of held-out normal images are from N(0, I), at one scale."""
@@ -72,6 +73,15 @@ class Desk:
         near = distribution.neighbours(z)
         return distribution.moments(z) | distribution.leftover(z) | {
             "chi2": distribution.chi2_distance(z)} | ({} if near is None else {"neighbours": near})
+
+    def shapes(self, scale: int) -> View:
+        """Marginals, quantiles, norms and correlations at one scale, held-out normal images against the defective."""
+        if ("shapes", scale) not in self._planes:
+            figure = distributions_of(self.study, scale)
+            alt = (f"{self.study.scales[scale]}: held-out normal images in blue, defective ones in orange; dashed is "
+                   "N(0, I).")
+            self._planes["shapes", scale] = View(plots.png(figure, dpi=90), self.numbers(scale), alt)
+        return self._planes["shapes", scale]
 
     # -- one image ----------------------------------------------------------------------------------------------
 
@@ -85,8 +95,9 @@ class Desk:
         heat = None if s.maps is None else _to(s.maps[index], s.images.shape[-1])
         where = (f"channels at the cross, {s.scales[found.scale]}" if s.has_positions(found.scale) or
                  s.detector.name == "pca" else f"entries of the vector, {s.scales[found.scale]}")
-        titles = (f"{s.names[index]}\nscore {found.score:.3g}", "heat map" if heat is not None else "no heat map:\nno "
-                  "positions", "gradient map:\nwhat would move the score",
+        missing = "its heat map is\nthe gradient map" if s.detector.has_map else "no heat map:\nno positions"
+        titles = (f"{s.names[index]}\nscore {found.score:.3g}", "heat map" if heat is not None else missing,
+                  "gradient map:\nwhat would move the score",
                   f"nearest normal: {s.names[near.index]}\n{near.distance:.3g} away (median {near.median:.3g})")
         self.picture.set(pictures.as_picture(s.images[index]), heat, _to(gradient, s.images.shape[-1]),
                          pictures.as_picture(s.images[near.index]), self._mask(index), found.place, titles, spreads,
@@ -129,6 +140,17 @@ class Desk:
 
     def _mask(self, index: int) -> np.ndarray | None:
         return None if self.masks is None else _to(self.masks[index].float(), self.study.images.shape[-1]) > 0.5
+
+
+def distributions_of(study: Study, scale: int) -> Figure:
+    """The figure of the four looks at one scale of a study."""
+    z = study.latents[scale]
+    good, bad = z[study.good], z[study.defective if study.defective.any() else study.good]
+    qq = [tuple(q.numpy() for q in distribution.qq_normal(part)) for part in (good, bad)]
+    norms = [tuple(q.numpy() for q in distribution.qq_chi2(part)) for part in (good, bad)]
+    entries = [part.flatten()[::max(1, part.numel() // 200_000)].numpy() for part in (good, bad)]
+    return pictures.distributions(*entries, qq, norms, distribution.rows_of(z).shape[1],
+                                  distribution.correlation(good).numpy())
 
 
 def _centre_and_spread(t: Tensor) -> tuple[float, float]:

@@ -21,6 +21,7 @@ should lie like standard normal noise around zero. What lies far out looks unusu
 **Hover** names a point, **a click opens it** (keyboard: tab to the map, arrow keys, Enter; or type a number). Begin
 with the point that scores worst, then look for a good one far out and a defect far in."""
 
+EXTENSIONS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8", "anywidget"]
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; style-src 'self' "
           "'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob: data: "
           "ws://127.0.0.1:*; frame-ancestors 'none'; form-action 'self'; base-uri 'self'")
@@ -43,17 +44,18 @@ def settings(folder: Path, port: int) -> dict:
                   "notebook_path": str(folder / "explorer.ipynb"), "root_dir": str(folder), "log_level": "WARN",
                   "config_file_paths": [], "tornado_settings": {"headers": {"Content-Security-Policy": POLICY}}},
         "VoilaConfiguration": {"file_allowlist": ["nothing"], "file_denylist": [".*"], "show_tracebacks": False,
+                               "extension_allowlist": EXTENSIONS,
                                "allow_template_override": "NO", "allow_theme_override": "NO"},
     }
 
 
 def serve(folder: Path, port: int, spec: dict) -> None:
     """Write the page into ``folder`` and serve it until Ctrl-C. Needs JUPYTER_TOKEN in the environment."""
+    if not os.environ.get("JUPYTER_TOKEN"):
+        raise ValueError("The page is served with a token only. Set JUPYTER_TOKEN first.")
     from traitlets.config import Config
     from voila.app import Voila
 
-    if not os.environ.get("JUPYTER_TOKEN"):
-        raise ValueError("The page is served with a token only. Set JUPYTER_TOKEN first.")
     os.environ[SPEC] = json.dumps(spec)
     (folder / "explorer.ipynb").write_text(json.dumps(notebook()), encoding="utf-8")
     app = Voila.instance(config=Config(settings(folder, port)))

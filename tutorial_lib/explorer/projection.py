@@ -33,7 +33,7 @@ def principal_plane(vectors: Tensor, fit: Tensor | None = None) -> Plane:
     directions = used.T @ top  # (D, 2) of length 1
     directions = directions * directions.gather(0, directions.abs().argmax(0, keepdim=True)).sign()  # a fixed sign
     share = float(values[-2:].sum() / values.clamp(min=0).sum().clamp(min=1e-12))
-    return Plane(((v - mean) @ directions).float(), ("first principal component", "second principal component"), share)
+    return Plane(((v - mean) @ directions).float(), ("1st principal component", "2nd"), share)
 
 
 def radius_plane(vectors: Tensor, scores: Tensor) -> Plane:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from tutorial_lib.backbones.cache import FeatureCache
 from tutorial_lib.data import Split
 from tutorial_lib.detectors import Detector
+from tutorial_lib.detectors.images import square
 
 TRAIN, GOOD = "train", "good"
 
@@ -82,9 +85,27 @@ class Study:
     # -- what the detector says ---------------------------------------------------------------------------------
 
     @cached_property
+    def _seen(self) -> tuple[dict[str, Tensor], tuple[Tensor, ...], Tensor | None]:
+        """Terms, latents and maps. The frozen network, which takes most of the time, looks at each image once."""
+        d, x = self.detector, self.images
+        own_map = d.has_map and d.name != "differnet"  # whose map is a gradient map: computed when an image is opened
+        with _remembering(d):
+            return d.terms(x), d.latents(x), torch.as_tensor(d.anomaly_map(x)) if own_map else None
+
+    @property
+    def terms(self) -> dict[str, Tensor]:
+        """The parts of the score, each ``(N,)``."""
+        return self._seen[0]
+
+    @cached_property
     def scores(self) -> Tensor:
-        """``(N,)``, higher is more anomalous."""
-        return self.detector.score(self.images).double()
+        """``(N,)``, higher is more anomalous: the sum of the terms."""
+        return sum(self.terms.values()).double()
+
+    @property
+    def maps(self) -> Tensor | None:
+        """Heat maps ``(N, H, W)``; None where the method has none but the gradient map."""
+        return self._seen[2]
 
     @cached_property
     def latents(self) -> tuple[Tensor, ...]:
@@ -92,25 +113,14 @@ class Study:
 
         Of pyramidflow, whose score knows distances to a template only, the template is taken away.
         """
-        found = self.detector.latents(self.images)
         if self.detector.name == "pyramidflow":
-            return tuple(z - t.cpu() for z, t in zip(found, self.detector.template, strict=True))
-        return found
+            return tuple(z - t.cpu() for z, t in zip(self._seen[1], self.detector.template, strict=True))
+        return self._seen[1]
 
     @property
     def promises_normal(self) -> bool:
         """Whether the method is trained so that latents of normal images are N(0, I)."""
         return self.detector.name not in ("pca", "pyramidflow", "patches")
-
-    @cached_property
-    def maps(self) -> Tensor | None:
-        """Heat maps ``(N, H, W)``; None where the method has none."""
-        return torch.as_tensor(self.detector.anomaly_map(self.images)) if self.detector.has_map else None
-
-    @cached_property
-    def terms(self) -> dict[str, Tensor]:
-        """The parts of the score, each ``(N,)``."""
-        return self.detector.terms(self.images)
 
     @cached_property
     def scales(self) -> tuple[str, ...]:
@@ -141,7 +151,19 @@ def scale_names(detector: Detector, latents: tuple[Tensor, ...]) -> tuple[str, .
     return tuple(f"{head} · {size}" for head, size in zip(heads, sizes, strict=True))
 
 
-def _square(images, size: int) -> Tensor:
-    from tutorial_lib.detectors.images import square
+@contextmanager
+def _remembering(detector: Detector):
+    """Inside, features of an image that was seen before come from memory."""
+    if detector.settings.backbone is None:
+        yield
+        return
+    backbone = detector.backbone
+    detector._backbone = FeatureCache(limit=0, memory=1 << 30).of(backbone)
+    try:
+        yield
+    finally:
+        detector._backbone = backbone
 
+
+def _square(images, size: int) -> Tensor:
     return square(images, range(len(images)), size, "explorer")[0]

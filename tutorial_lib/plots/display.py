@@ -37,8 +37,18 @@ def show(fig: Figure, caption: str) -> None:
     it and calls every picture "Image", so the visible caption is what a screen reader gets there). Put the numbers that
     matter into the caption: text is compared when notebooks are tested, pictures are not.
     """
-    width = round(96 * fig.get_figwidth())
-    display({"image/png": png(fig), "text/plain": caption}, raw=True,
+    _display(png(fig), caption, round(96 * fig.get_figwidth()))
+
+
+def show_png(content: bytes, caption: str) -> None:
+    """Display a picture that a widget has drawn, with a caption as in ``show``."""
+    picture, stored = Image.open(io.BytesIO(content)), io.BytesIO()
+    picture.save(stored, format="png", optimize=True)
+    _display(stored.getvalue(), caption, picture.width)
+
+
+def _display(content: bytes, caption: str, width: int) -> None:
+    display({"image/png": content, "text/plain": caption}, raw=True,
             metadata={"image/png": {"alt": caption, "width": width}})
     display(Markdown(f"*{caption.strip()}*"))
 

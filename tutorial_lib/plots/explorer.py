@@ -51,7 +51,7 @@ def distributions(good: np.ndarray, defective: np.ndarray, qq: Sequence[tuple[np
             ax.plot(theory, found, ls="", marker=mark, ms=2.5, color=colour)
     span = np.array([-3.4, 3.4])
     axes[1].plot(span, span, color=style.BLACK, ls="--", lw=1.2)
-    axes[1].set(ylim=(-9, 9), xlabel="quantile of N(0, 1)", ylabel="quantile of z", title="QQ, entries")
+    axes[1].set(xlabel="quantile of N(0, 1)", ylabel="quantile of z", title="QQ, entries")
     theory = norms[0][0]
     axes[2].plot(theory[[0, -1]], theory[[0, -1]], color=style.BLACK, ls="--", lw=1.2)
     axes[2].set(yscale="log", xlabel=f"quantile of χ²({dim}) / {dim}", ylabel=f"quantile of ‖z‖² / {dim}",
@@ -75,7 +75,7 @@ def maps_of_images(planes: Sequence[tuple[np.ndarray, tuple[str, str]]], groups:
     for ax, (points, labels) in zip(axes[0], planes, strict=True):
         for group, (colour, shape, radius, hollow) in looks(groups).items():
             rows = points[names == group]
-            ax.scatter(rows[:, 0], rows[:, 1], s=(2.2 * radius) ** 2 * 0.7, marker=SHAPES[shape], lw=0.9, label=group,
+            ax.scatter(rows[:, 0], rows[:, 1], s=(1.6 * radius) ** 2, marker=SHAPES[shape], lw=0.9, label=group,
                        facecolors="none" if hollow else colour, edgecolors=colour, alpha=0.85)
         for text, index in (marked or {}).items():
             ax.scatter(*points[index], s=190, facecolors="none", edgecolors=style.BLACK, lw=1.6)
@@ -120,7 +120,7 @@ class CardPicture:
         left, right = below.subplots(1, 2, width_ratios=(1, 1.35))
         self.bars = left.barh(range(len(terms)), [1.0] * len(terms), color=style.BLUE, height=0.62)
         left.set_yticks(range(len(terms)), terms)
-        left.invert_yaxis()
+        left.set_ylim(max(1.5, len(terms) - 0.5), -0.5 - 1.0 * (len(terms) == 1))
         left.set_xscale("symlog", linthresh=1, linscale=0.6)
         left.set(xlim=(-3, 3e3), xlabel="above normal, in spreads of normal images")
         left.set_title("parts of the score", fontsize=10)
@@ -144,8 +144,8 @@ class CardPicture:
         self.heat.set_data(np.full(photo.shape[:2], np.nan) if heat is None else heat)
         self.grad.set_data(gradient / max(float(gradient.max()), 1e-12))
         self.near.set_data(near)
-        for outline in self.outlines:
-            outline.set_data(outlined(mask, photo.shape[:2]))
+        for outline, hidden in zip(self.outlines, (False, heat is None), strict=True):
+            outline.set_data(outlined(None if hidden else mask, photo.shape[:2]))
         for cross in self.crosses:
             cross.set_data([place[1]], [place[0]])
         for text, title in zip(self.titles, titles, strict=True):
@@ -252,6 +252,56 @@ def walk(pictures: Sequence[np.ndarray], moved: Sequence[float], back: Sequence[
     ax.axhline(usual, color=style.BLACK, lw=1, ls="--")
     ax.text(moved[0], usual, "distance between two images (median)", va="bottom", fontsize=9.5)
     ax.set(xlabel="length of the step in latent space", ylabel="distance after\nencoding again", ylim=(0, None))
+    return fig
+
+
+def two_parts(prior: np.ndarray, volume: np.ndarray, groups: Sequence[str], limits: tuple[float, float],
+              marked: dict[str, int] | None = None) -> Figure:
+    """-log p(z) across, -log_det upwards, with the limits of good images; the quarter at the top left is shaded.
+
+    Args:
+        prior, volume: ``(N,)`` nats. groups: one per image. limits: of the two. marked: text to index of a ring.
+    """
+    fig, ax = plt.subplots(figsize=(7.0, 4.2), layout="constrained")
+    names = np.array(groups)
+    for group, (colour, shape, radius, hollow) in looks(groups).items():
+        rows = names == group
+        ax.scatter(prior[rows], volume[rows], s=(1.6 * radius) ** 2, marker=SHAPES[shape], lw=0.9, label=group,
+                   facecolors="none" if hollow else colour, edgecolors=colour, alpha=0.85)
+    low, high = np.quantile(prior, 0), np.quantile(prior, 0.97)
+    bottom, top = np.quantile(volume, [0, 1])
+    margin = 0.06 * (top - bottom)
+    ax.set(xlim=(low - 0.04 * (high - low), high + 0.04 * (high - low)), ylim=(bottom - margin, top + margin))
+    ax.axvline(limits[0], color=style.BLACK, lw=1, ls="--")
+    ax.axhline(limits[1], color=style.BLACK, lw=1, ls="--")
+    ax.fill_between([ax.get_xlim()[0], limits[0]], limits[1], ax.get_ylim()[1], color=style.PALE, alpha=0.5, zorder=0)
+    for text, index in (marked or {}).items():
+        ax.scatter(prior[index], volume[index], s=170, facecolors="none", edgecolors=style.BLACK, lw=1.6)
+        ax.annotate(text, (prior[index], volume[index]), xytext=(9, 9), textcoords="offset points", fontsize=9.5)
+    ax.set(xlabel="−log p(z), nats", ylabel="−log_det, nats")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=9, handletextpad=0.2,
+               columnspacing=1.0)
+    return fig
+
+
+def near_and_far(pictures: Sequence[tuple[str, np.ndarray]], latent: np.ndarray, pixels: np.ndarray,
+                 found: tuple[float, float], corner: tuple[float, float]) -> Figure:
+    """Two pictures, and all pairs by their distance in latent space and in pixels (as shares of pairs that are nearer).
+
+    Args:
+        pictures: two of ``(title, (S, S, 3))``. latent, pixels: ``(M,)`` in [0, 1], one per pair. found: the pair of
+            the two pictures. corner: pairs left of the first number and above the second are near and far.
+    """
+    fig, axes = plt.subplots(1, 3, figsize=(8.8, 3.2), layout="constrained", width_ratios=(1, 1, 1.5))
+    for ax, (title, picture) in zip(axes, pictures, strict=False):
+        ax.imshow(picture)
+        ax.set_title(title, fontsize=10.5)
+        ax.set_axis_off()
+    axes[2].hexbin(latent, pixels, gridsize=36, cmap="Greys", extent=(0, 1, 0, 1), linewidths=0.1)
+    axes[2].add_patch(plt.Rectangle((0, corner[1]), corner[0], 1 - corner[1], fill=False, ec=style.ORANGE, lw=2))
+    axes[2].plot(*found, marker="*", ms=15, color=style.ORANGE, mec=style.BLACK)
+    axes[2].set(xlabel="nearer in latent space (share of pairs)", ylabel="nearer in pixels", xlim=(-0.02, 1),
+                ylim=(0, 1.02))
     return fig
 
 

@@ -1,0 +1,475 @@
+# %% [markdown]
+# # 14 · Latent explorer
+#
+# A good washer is pulled from the line as defective. You open the case. The detector made eighteen thousand numbers of
+# this one picture.
+#
+# **Which of them is to blame, where in the picture, and is that really the reason?**
+#
+# **After this chapter you can**
+# - open any trained detector and say which part of a score is to blame, at which scale and place;
+# - test in four looks whether latents are the standard normal noise that theory promises;
+# - check a "because" by an intervention instead of believing a heat map;
+# - say what "near in latent space" means for two pictures, and what it does not;
+# - say at once which methods can turn a latent back into pixels, and how far such a point has moved.
+#
+# *Prerequisites: none. The chapter opens detectors that came with the course; each panel names the chapter that explains
+# it. Reading 35 minutes, running about one minute.*
+
+# %%
+import tutorial_lib  # noqa: F401  first: it makes a mismatched torchvision importable
+import pandas as pd
+import torch
+from IPython.display import display
+
+from tutorial_lib import plots, stored
+from tutorial_lib.experiments import hunt
+from tutorial_lib.explorer import blame, distribution, projection, walks
+from tutorial_lib.explorer.app import explorer
+from tutorial_lib.explorer.desk import PLANES, Desk, distributions_of
+from tutorial_lib.explorer.likelihood import PRIOR, VOLUME
+from tutorial_lib.explorer.models import stored_models, studied
+from tutorial_lib.explorer.walker import Walker, walker
+from tutorial_lib.plots import explorer as pictures, gallery
+from tutorial_lib.widgets import picture_flows
+from tutorial_lib.widgets.frame import framed
+
+plots.style.use()
+
+# %% [markdown]
+# **Notation.** x data, z latent. $\log p(x) = \log p(z) + \text{log\_det}$, where x is a *feature* map or vector of an
+# image, not its pixels. C channels, D numbers in all, ‖z‖² the sum of their squares. "Good" images are normal and were not
+# trained on; "train" images were. [Notation and words](notation_and_glossary.md).
+#
+# ## What there is to open
+#
+# Sixteen small detectors: eight methods, two products of the factory, 64 × 64 pixels. Each was fitted to 100 good images
+# and fits into one megabyte, so they know less than those of the other chapters. For *looking* that does not matter.
+
+# %%
+entries = stored.card()["files"]
+table = pd.DataFrame([{"method": m, "product": c, "MB": entries[f"{m}_{c}"]["bytes"] / 1e6,
+                       "AUROC": entries[f"{m}_{c}"]["auroc"]} for m, c in stored.names()])
+wide = table.pivot(index="method", columns="product", values=["MB", "AUROC"]).loc[list(dict.fromkeys(table.method))]
+display(wide.round({("MB", c): 2 for c in stored.CATEGORIES}).round(3))
+
+# %% [markdown]
+# ## One good washer
+#
+# We begin with FastFlow on washers. A flow turns each feature map into a map of latents, and the score is the highest value of
+# a heat map (chapter [11](11_fastflow.ipynb) explains how; you need not know for now).
+
+# %%
+study, masks = studied(stored.load("fastflow", "washer"), stored.split("washer"))
+desk = Desk(study, masks)
+suspect = hunt.worst_good(study)
+below = study.defective & (study.scores < study.scores[suspect])
+shown = [suspect, *sorted(below.nonzero().flatten().tolist(), key=lambda i: -float(study.scores[i]))[:4]]
+plots.show(gallery.strip([study.images[i] for i in shown], [study.names[i] for i in shown],
+                         maps=[study.maps[i] + 1 for i in shown], masks=[masks[i] for i in shown], limits=(0.0, 1.0)),
+           f"Left: the good washer with the highest score. Beside it four defective ones that score lower, their defects "
+           f"outlined. Below: the heat maps. Of {int(study.defective.sum())} defective washers, {int(below.sum())} score "
+           f"below this good one.")
+
+# %% [markdown]
+# If the alarm is set so low that those defects are caught, this good washer is thrown away with them. Before you collect more data or
+# train longer, find out what the detector saw.
+#
+# ## Every image a point
+#
+# A latent of this detector has thousands of entries. To see all images at once, two numbers must do. Two choices:
+# - the two directions in which the latents vary most (principal components, Pearson 1901);
+# - the *rank* of the score from left to right, and the *radius* ‖z‖/√D upwards. For z ~ N(0, I) the radius is near 1.
+#
+# **Predict.** Where will the worst good washer lie on the first map: far outside, at the border of the crowd, or inside it?
+
+# %%
+planes = [desk.on_screen(kind, None) for kind in PLANES]
+plots.show(pictures.maps_of_images(planes, study.groups, {study.names[suspect]: suspect}),
+           f"Each point is one of {len(study.names)} washers. Left: principal components, far points drawn in. Right: rank of the "
+           f"score, and the logarithm of the radius. Ringed: {study.names[suspect]}.")
+D = sum(z[0].numel() for z in study.latents)
+radius = study.vectors().norm(dim=1) / D**0.5
+print(f"D = {D:,} entries; radius of {study.names[suspect]}: {float(radius[suspect]):.3f}, median of the good ones "
+      f"{float(radius[study.good].median()):.3f}, of the training ones {float(radius[study.train].median()):.3f}")
+inside = float((radius[study.good] > radius[suspect]).double().mean())
+print(f"{inside:.0%} of the good washers have a larger radius; none has a higher score")
+
+# %% [markdown]
+# The two maps answer different questions. The radius adds up *all* entries; the score takes the worst *place*. One odd spot
+# is enough for a high score and hardly moves a sum of thousands of terms. **A plot of latents is not a plot of scores.** (Two
+# principal components show a part of the variance only; the axis says how large a part.)
+#
+# ## Are the latents what theory promises?
+#
+# A flow is trained so that good latents look like N(0, I): every entry standard normal, all entries independent. Four looks:
+#
+# | look | for N(0, I) |
+# |---|---|
+# | all entries: mean, deviation, share beyond ±3 | 0, 1, 0.27 % |
+# | their quantiles against those of N(0, 1) (a QQ plot) | on the diagonal |
+# | ‖z‖² of each position against χ² with C degrees of freedom | the same distribution |
+# | correlations between entries, and between neighbouring positions | 0 |
+#
+# **Predict.** Which look will good washers fail most clearly, although they are good?
+#
+# <details><summary>(a) The marginals: the bell is not a bell.</summary>It is nearly one. Mean and deviation come out right
+# first, because the loss sees them in every entry.</details>
+# <details><summary>(b) The squared norm.</summary>Yes, in the right tail. 48 entries that are each a little too wild at the
+# same place add up.</details>
+# <details><summary>(c) Correlation between channels.</summary>Small: the affine layer in front has removed it.</details>
+
+# %%
+plots.show(distributions_of(study, 0),
+           f"{study.scales[0]}. Blue: good washers, orange: defective ones, dashed: N(0, I). From left to right: density of all "
+           f"entries on a logarithmic scale; their quantiles; quantiles of ‖z‖²/C; correlations between channels of "
+           f"good washers, the diagonal left out.")
+for who, rows in (("train", study.train), ("good", study.good), ("defective", study.defective)):
+    z = study.latents[0][rows]
+    m = distribution.moments(z)
+    print(f"{who:9s} mean {m['mean']:+.3f}   deviation {m['std']:.3f}   beyond ±3 {m['beyond 3']:.2%}   "
+          f"‖z‖² off χ² by {distribution.chi2_distance(z):.3f}")
+
+# %% [markdown]
+# "Off χ² by" is the largest gap between the two distribution functions (Kolmogorov and Smirnov): 0 is a perfect fit, 1 no overlap.
+#
+# **A tempting mistake: "the flow was trained to N(0, I), so good latents are N(0, I)."** *Training* images are pushed there.
+# Compare the first two rows: good washers that were not trained on lie further out. A threshold read off a χ² table
+# would be wrong for them; chapter [15](15_your_own_images.ipynb) takes it from good images instead.
+#
+# The same looks for all eight detectors on washers:
+
+# %%
+rows = []
+for method in stored.METHODS:
+    s = hunt.study(method)
+    z = s.latents[0][s.good]
+    m, left = distribution.moments(z), distribution.leftover(z)
+    rows.append({"method": method, "finest scale": s.scales[0], "deviation": m["std"], "beyond ±3": m["beyond 3"],
+                 "‖z‖² off χ²": distribution.chi2_distance(z), "mean |r|": left["mean |r|"], "neighbours": distribution.neighbours(z),
+                 "promised": "yes" if s.promises_normal else "no"})
+display(pd.DataFrame(rows).set_index("method").round(3).fillna("–"))
+
+# %% [markdown]
+# Read the column "neighbours": the correlation between a position and the one to its right. CFlow models each position by itself,
+# so what neighbours share is left over. Two methods promise nothing of the kind: PCA's coordinates are not scaled, and
+# PyramidFlow measures distances to a template (here z minus the template), not likelihoods. **Right shape in one look does
+# not mean right in all**: each column sees a fault that the others miss.
+#
+# ## Finding 1 · The good part that scores worst
+#
+# Open the suspect. The card below is what a click shows: the picture, its heat map, the gradient map (which pixels would
+# change the score, chapter [08](08_differnet.ipynb)), the nearest normal image; below, the named parts of the score against
+# their usual values, and the channels at the worst place.
+
+# %%
+card = desk.card(suspect)
+plots.show_png(card.png, card.alt)
+
+# %%
+why = blame(study, suspect)
+print("parts of the score        ", {name: round(v, 3) for name, v in why.terms.items()})
+print("the same, median of good  ", {name: round(v, 3) for name, v in why.usual.items()})
+print("they add up to the score  ", round(sum(why.terms.values()), 4), "=", round(why.score, 4))
+print(f"z² at the place, channel {why.channel}: {float(why.channels[why.channel]):.0f}, and the median channel: "
+      f"{float(why.channels.median()):.1f}")
+
+# %% [markdown]
+# So the score has an address: a scale, a place, a channel. Is that the *reason*? A heat map says where the number is large. It does not
+# say what would happen if that place were different. So change it.
+#
+# **Predict.** Take a disc around the cross (radius 8 pixels) from the nearest normal washer, and leave the rest of the
+# picture alone. Does the score fall below the median of the good ones, fall in part, or stay? And if the disc lies elsewhere?
+
+# %%
+donor = study.images[projection.nearest(study.vectors(), suspect, study.normal).index]
+corner = torch.Generator().manual_seed(0)
+others = [tuple(p.tolist()) for p in torch.randint(8, 56, (12, 2), generator=corner)]
+others = [p for p in others if (p[0] - why.place[0]) ** 2 + (p[1] - why.place[1]) ** 2 > 16**2]
+tried = torch.stack([hunt.repaired(study.images[suspect], donor, place, 8.0) for place in (why.place, *others)])
+after = study.detector.score(tried)
+threshold = hunt.limit(study.scores, study.good)
+print(f"score as it is            {why.score:.3f}   (95 % of good washers lie at or below {threshold:.3f})")
+print(f"disc at the blamed place  {float(after[0]):.3f}")
+print(f"disc elsewhere, {len(others)} places  {float(after[1:].min()):.3f} to {float(after[1:].max()):.3f}")
+fall = why.score - float(after[0])
+
+# %% [markdown]
+# That is a because: the same change at the blamed place moves the score, elsewhere it does less. What remains of the
+# score shows whether this place was the *only* reason. Keep the recipe: **name the place, change it, and change another
+# place as a control.**
+#
+# Now you. Guess first.
+
+# %%
+models = stored_models([(m, c) for c in stored.CATEGORIES for m in ("fastflow", "cflow", "csflow", "mahalanobis", "pyramidflow")])
+links = {"06": "06_flows_that_paint", "07": "07_density_to_defects", "08": "08_differnet", "09": "09_cflow",
+         "12": "12_pyramidflow"}
+framed("How many defective washers hide below the worst good one, and of which kinds are they?",
+       ["none", "about one in ten", "about a third", "more than half"],
+       explorer(models, lambda number, words: f'<a href="{links[number]}.ipynb">{words}</a>'),
+       "Complete: with fastflow, the image number of the worst good washer is …", lambda: suspect, 0)
+
+# %% [markdown]
+# The card above and the two strips below show the deciding states without the widget. By keyboard: tab to the map, arrow keys
+# walk from point to point, Enter opens; or type an image number, or move the slider from the worst image downwards.
+#
+# ## Click a place
+#
+# Methods that keep positions have one vector per cell. In the explorer, a click into the picture shows where that vector
+# lies among the vectors that normal washers have *at the same cell*. The same for the suspect's worst place, and for a
+# cell in the middle of its hole:
+
+# %%
+cells = study.latents[why.scale].shape[2:]
+worst = tuple(int(x * n / 64) for x, n in zip(why.place, cells))
+hole = (cells[0] // 2, cells[1] // 2)
+for cell in (worst, hole):
+    view = desk.place(suspect, why.scale, cell)
+    plots.show_png(view.png, view.alt)
+
+# %% [markdown]
+# At the first cell the star lies outside the crowd; at the second it lies in it. Left: the two main directions of the
+# normal vectors. Right: squared length over C, where N(0, I) has 1.
+#
+# ## Break it: turn the axes
+#
+# The card said "channel", as if a channel were a thing. Multiply every latent vector of this scale by one fixed
+# rotation Q (Q Qᵀ = I). Rotated N(0, I) is N(0, I): no likelihood changes, no length, no heat map, no score.
+#
+# **Predict.** What happens to the share of ‖z‖² that the blamed channel holds?
+
+# %%
+C = len(why.channels)
+Q = torch.linalg.qr(torch.randn(C, C, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).Q
+z = study.latents[why.scale].double()
+turned = torch.einsum("ij,njhw->nihw", Q, z)
+print(f"largest change of any ‖z‖²/C: {float((turned.square().mean(1) - z.square().mean(1)).abs().max()):.1e}")
+print(f"off χ² before {distribution.chi2_distance(z[study.good]):.3f}, after {distribution.chi2_distance(turned[study.good]):.3f}")
+for name, at in (("as trained", z[suspect]), ("turned", turned[suspect])):
+    v = at[:, worst[0], worst[1]].square()
+    print(f"{name:10s} channel {int(v.argmax()):2d} holds {float(v.max() / v.sum()):.0%} of ‖z‖² at the worst place")
+
+# %% [markdown]
+# The score is the same to the last digit, and the blame has moved to another channel and spread out. **Place and scale are
+# properties of the picture; the channel is a property of the coordinates.** A flow may use any coordinates that give the same
+# likelihood. Blame a channel only to compare images *within one* trained model.
+#
+# ## Finding 2 · The two halves of a likelihood
+#
+# −log p(x) = −log p(z) − log_det. Which half does a score contain?
+#
+# | method | its score is made of | log_det |
+# |---|---|---|
+# | DifferNet, CS-Flow | mean of z²: −log p(z) alone | in the loss, not in the score |
+# | FastFlow | −exp(−½ mean z²), worst place | in the loss, not in the score |
+# | CFlow | exp(log p / C), both halves, worst place | in both |
+# | Mahalanobis, per-position Gaussian | ‖z‖² | the same number for every image |
+# | PyramidFlow, PCA | distance to a template; residual | none: no density |
+#
+# So a defect could hide from −log p(z) and be caught by −log_det. Take limits that 95 % of the good washers keep, and look at CFlow.
+#
+# **Predict.** How many defective washers lie at or below the limit of −log p(z), and above that of −log_det?
+
+# %%
+flow_study = hunt.study("cflow")
+parts = hunt.parts_of(flow_study)
+limits = tuple(hunt.limit(parts[name], flow_study.good) for name in (PRIOR, VOLUME))
+caught = hunt.hidden(flow_study, parts)
+missed = int((flow_study.defective & (parts[PRIOR] <= limits[0])).sum())
+names = ", ".join(flow_study.names[i] for i in caught) or "none"
+plots.show(pictures.two_parts(parts[PRIOR].numpy(), parts[VOLUME].numpy(), flow_study.groups, limits,
+                              {flow_study.names[i]: i for i in caught[:3]}),
+           f"CFlow on washers, the two halves of −log p(x), each summed over all positions; a few far points lie outside. Dashed: "
+           f"limits that 95 % of the good washers keep. −log p(z) misses {missed} of {int(flow_study.defective.sum())} "
+           f"defective washers. In the shaded quarter, missed by it and caught by −log_det: {names}.")
+
+# %%
+found = []
+for category in stored.CATEGORIES:
+    for method in ("differnet", "cflow", "fastflow", "csflow"):
+        s = hunt.study(method, category)
+        p = hunt.parts_of(s)
+        over = {name: p[name] > hunt.limit(p[name], s.good) for name in p}
+        found.append({"product": category, "method": method, "defective": int(s.defective.sum()),
+                      "caught by −log p(z)": int((s.defective & over[PRIOR]).sum()),
+                      "hidden, caught by −log_det": len(hunt.hidden(s, p)),
+                      "good ones it adds": int((s.good & over[VOLUME] & ~over[PRIOR]).sum()),
+                      "correlation": float(torch.corrcoef(torch.stack([p[PRIOR], p[VOLUME]])[:, s.good])[0, 1])})
+display(pd.DataFrame(found).set_index(["product", "method"]).round(2))
+
+# %% [markdown]
+# Read a row as a purchase: the second part of the likelihood finds so many defects more, and costs so many false alarms more
+# (among 60 good images; three at most by the choice of the limit). Where the first number is not clearly larger than chance
+# would give for the second, **the honest statement is: no such defect was found here.** The last column tells whether the two halves
+# move together on good images.
+#
+# ## Finding 3 · Near in latent space, far in pixels
+#
+# **A tempting mistake: "its nearest neighbour in latent space is a similar picture."** Similar in what? Take the Mahalanobis detector.
+# Its features are averaged over positions (chapter 08), so places are gone. For each pair of washers, compare two
+# distances: between their latents, and between their pixels.
+
+# %%
+pooled = hunt.study("mahalanobis")
+latent, pixels = hunt.pair_shares(pooled)
+i, j = hunt.best_pair(pooled)
+row, col = torch.triu_indices(len(latent), len(latent), 1)
+both = torch.corrcoef(torch.stack([latent[row, col], pixels[row, col]]))[0, 1]
+plots.show(pictures.near_and_far([(pooled.names[k], pictures.as_picture(pooled.images[k])) for k in (i, j)],
+                                 latent[row, col].numpy(), pixels[row, col].numpy(),
+                                 (float(latent[i, j]), float(pixels[i, j])), (hunt.NEAR, hunt.FAR)),
+           f"Two washers and, right, all {len(row):,} pairs; each axis says which share of the pairs is nearer. The star is the pair "
+           f"shown: {float(latent[i, j]):.1%} of the pairs are nearer in latent space, {float(pixels[i, j]):.0%} are nearer in "
+           f"pixels. Orange: near in one, far in the other. Rank correlation of the two distances: {float(both):.2f}.")
+
+# %% [markdown]
+# Nothing is wrong with this pair. To the detector the two washers are the same good part; to a pixel comparison they are strangers,
+# because the light falls from another side. That is what features are for. But it also means: **a small latent distance is a
+# statement about what the detector can see, not about the pictures.**
+#
+# And "nearest" need not mean near. In many dimensions all distances are nearly alike:
+
+# %%
+rows = []
+for method in ("pca", "mahalanobis", "differnet", "gaussian", "fastflow"):
+    s = hunt.study(method)
+    v = s.vectors()
+    near = [projection.nearest(v, int(k), s.train) for k in s.good.nonzero().flatten()]
+    ratio = torch.tensor([n.distance / n.median for n in near])
+    mean = v[s.train].mean(0)
+    to_mean = torch.tensor([float((v[int(k)] - mean).norm()) / n.distance
+                            for k, n in zip(s.good.nonzero().flatten(), near, strict=True)])
+    rows.append({"method": method, "D": v.shape[1], "nearest / median distance": float(ratio.median()),
+                 "mean image / nearest": float(to_mean.median())})
+display(pd.DataFrame(rows).set_index("method").round(2))
+
+# %% [markdown]
+# The more dimensions, the less the nearest training image is nearer than the median one. The last column is the distance to the
+# *mean* latent over the distance to the nearest training image: below 1 it says that the mean, which is no image at all, is nearer than
+# any neighbour. Read the panel "nearest normal" with the median beside it, as the card prints it.
+#
+# ## A walk
+#
+# Can you walk from one latent to another and *see* the pictures on the way? Ask each method:
+
+# %%
+for method in stored.METHODS:
+    print(walks.why_not(hunt.study(method).detector))
+
+# %% [markdown]
+# Five of these see an image through a frozen network that cannot be run backwards. Two flows work on pixels: PyramidFlow, and the
+# flow on digits of chapter [06](06_flows_that_paint.ipynb). Take a straight line between two latents, decode each point, *encode the
+# picture again*, and measure how far it lands from where it was put.
+#
+# **Predict.** For both flows, "every step can be undone". So the distance after encoding again is zero for …
+#
+# <details><summary>(a) both.</summary>True for latents of pictures. Not for every latent.</details>
+# <details><summary>(b) the digits only.</summary>Yes, up to rounding. PyramidFlow turns n pixels into more than n
+# numbers, so most points of its latent space are the latent of no picture.</details>
+# <details><summary>(c) none.</summary>Rounding leaves a small rest, and pixels that leave black-to-white are cut. Both are
+# measured below.</details>
+
+# %%
+digits = picture_flows.pictures(40, seed=1)
+digit_walk = Walker(walks.digits_coder(), digits, [f"digit {i}" for i in range(len(digits))])
+pyramid = hunt.study("pyramidflow")
+washer_walk = Walker(walks.coder_of(pyramid.detector), pyramid.images, pyramid.names)
+ends = {"digits": (digit_walk, 0, 3), "washers": (washer_walk, *hunt.best_pair(pooled))}
+for name, (pure, a, b) in ends.items():
+    found, length = pure.walk(a, b)
+    steps = [0, 5, 8, 10, 13, 15, 20]
+    plots.show(pictures.walk([pictures.as_picture(found.pictures[k]) for k in steps], found.moved.tolist(), found.back.tolist(),
+                             steps, length),
+               f"{name.capitalize()}: from {pure.names[a]} (step 0) to {pure.names[b]} (step {length:.0f}), and beyond both. Half-way, "
+               f"the point lands {float(found.back[10]):.2g} from where it was put, {float(found.back[10]) / length:.2%} of the way; "
+               f"{float(found.left.max()):.0%} of the pixels at most had to be cut to black or white.")
+
+# %% [markdown]
+# On digits the walk is a round trip: every latent is the latent of a picture. Only the pixels that had to be cut spoil it. On washers
+# the two ends come back, and the points between do not: their pictures are cross-fades, whose latents lie elsewhere. **"Invertible on
+# images" is not "onto latent space".** Do not read a decoded walk of PyramidFlow as a journey through possible washers.
+
+# %%
+framed("Does the point half-way between two washers come back to where it was put?",
+       ["yes, exactly", "almost", "no"], walker(washer_walk, *hunt.best_pair(pooled)),
+       "Complete: as a percentage of the way between these two, it lands away by …",
+       lambda: 100 * float(washer_walk.walk(*hunt.best_pair(pooled))[0].back[10] / washer_walk.walk(*hunt.best_pair(pooled))[1]), 3.0)
+
+# %% [markdown]
+# ## Keep the tool
+#
+# The explorer is also a page of its own, for your detectors and your photographs:
+#
+#     python -m tutorial_lib explore                               the stored detectors
+#     python -m tutorial_lib explore fastflow                      those of one method
+#     python -m tutorial_lib explore mine.safetensors --data DIR   a saved detector on your pictures
+#
+# It opens on this machine only, with a token in its address; no picture leaves the machine.
+#
+# ## Check yourself
+#
+# **1.** A good part and a scratch have the same score. In the first the blamed place moves the score when repaired, in the second it
+# does not. What do you conclude?
+#
+# <details><summary>(a) The second heat map points at the scratch anyway.</summary>It points at a large number. Repairing that place
+# changed nothing, so the score has another source as well.</details>
+# <details><summary>(b) In the second, at least one other place is as bad.</summary>Right: the score is a maximum, and the next highest
+# place takes over.</details>
+# <details><summary>(c) The detector is broken.</summary>A maximum behaves like this.</details>
+#
+# **2.** All marginals of z are N(0, 1), no correlation is left, and ‖z‖² does not follow χ². Possible?
+#
+# <details><summary>(a) No: independent standard normals give χ².</summary>Uncorrelated is not independent: entries may be large
+# together.</details>
+# <details><summary>(b) Yes: entries that are large at the same places.</summary>Right, and defects look like this.</details>
+# <details><summary>(c) Only with too few images.</summary>It stays with any number of them.</details>
+
+# %% [markdown]
+# **3.** Somebody shows that "channel 17 detects scratches" in a flow. What do you ask?
+#
+# <details><summary>(a) Which channel it is after training with another seed.</summary>Right: the likelihood does not fix the
+# coordinates, so another training uses others.</details>
+# <details><summary>(b) Nothing, a channel is a feature.</summary>A channel of the *backbone* is a fixed feature. A flow mixes
+# them.</details>
+# <details><summary>(c) How large z is there.</summary>It is large in these coordinates; see the rotation above.</details>
+#
+# **4.** *(from chapter 05)* The log_det of an affine flow, for two different images,
+#
+# <details><summary>(a) is the same number.</summary>Right. That is why a Gaussian's score needs no log_det.</details>
+# <details><summary>(b) is larger for the more unusual one.</summary>An affine map stretches everywhere alike.</details>
+# <details><summary>(c) is zero.</summary>Only if the map keeps volumes.</details>
+#
+# **5.** *(from chapter 07)* Can a latent of a detector on ResNet features be decoded to a picture?
+#
+# <details><summary>(a) Yes, flows are invertible.</summary>The flow is. The network in front of it is not.</details>
+# <details><summary>(b) To features exactly, to pixels not.</summary>Right.</details>
+# <details><summary>(c) Yes, with more compute.</summary>Many pictures share the same features; compute does not choose.</details>
+
+# %% [markdown]
+# ## What you can now say
+#
+# - A score has an address: term, scale, place. A repair at the address, with a control elsewhere, tells whether it is the reason.
+# - Latents of good parts that were not trained on are not N(0, I). Four looks tell how far off, and each sees another fault.
+# - A channel belongs to the coordinates, not to the picture.
+# - Most methods leave log_det out of the score. Whether that costs a defect is a number, not a belief.
+# - Near in latent space means: alike in what the detector sees. Nearest need not mean near.
+# - A latent on features cannot become a picture. A moved latent of a pyramid is the latent of none.
+#
+# | formula card | |
+# |---|---|
+# | likelihood | −log p(x) = −log p(z) − log_det |
+# | radius | ‖z‖/√D → 1 for z ~ N(0, I) |
+# | squared norm | ‖z‖² ~ χ² with C degrees of freedom, mean C, variance 2C |
+# | chance correlation | mean \|r\| = √(2/π)/√N for N independent images |
+# | gradient map | g = Σ_c \|G ∗ ∂s/∂x_c\| |
+# | a round trip | ‖encode(decode(z)) − z‖ |
+
+# %% [markdown]
+# **Next.** Three findings to make yourself, 30 minutes, no code: [exercises/14](../exercises/14_latent_explorer.ipynb).
+# Then chapter [15](15_your_own_images.ipynb): your own photographs.
+#
+# **Sources.** Principal components: Pearson 1901. Kolmogorov–Smirnov distance: Kolmogorov 1933, Smirnov 1948. Distances in many
+# dimensions: Beyer, Goldstein, Ramakrishnan, Shaft 1999. Gradient maps: DifferNet, WACV 2021, arXiv 2008.12577. Scores: CFlow-AD, WACV
+# 2022, arXiv 2107.12571; CS-Flow, WACV 2022, arXiv 2110.02855; FastFlow 2021, arXiv 2111.07677; PyramidFlow, CVPR 2023, arXiv
+# 2303.02595. Flows that rank by other things than density: Kirichenko, Izmailov, Wilson 2020, arXiv 2006.08545.

@@ -1,0 +1,71 @@
+"""Finding 3: two images that are near in latent space and far in pixels."""
+
+from __future__ import annotations
+
+from tutorial_lib.checks.ch14.numbers import Whole, whole
+from tutorial_lib.checks.core import Exercise, Law
+from tutorial_lib.experiments import hunt
+
+METHOD = "mahalanobis"
+
+
+def _study():
+    return hunt.study(METHOD)
+
+
+def _returns():
+    last = len(_study().names) - 1
+    return Whole("the first image number", 0, last), Whole("the second image number", 0, last)
+
+
+def _shares(call) -> tuple[int, int, float, float]:
+    i, j = (whole(v) for v in call())
+    latent, pixels = hunt.pair_shares(_study())
+    return i, j, float(latent[i, j]), float(pixels[i, j])
+
+
+def _are_two(call):
+    i, j, *_ = _shares(call)
+    return (f"both are {_study().names[i]}", "an image is near itself everywhere: two different ones were asked for") \
+        if i == j else None
+
+
+def _is_near(call):
+    i, j, latent, pixels = _shares(call)
+    names = f"{_study().names[i]} and {_study().names[j]}"
+    if latent <= hunt.NEAR:
+        return None
+    where = f"{latent:.0%} of all pairs are nearer in latent space than {names}; at most {hunt.NEAR:.0%} may be"
+    if pixels <= hunt.NEAR:
+        return where, "the other way round: these two are near in pixels and far in latent space"
+    nearest = int(_study().vectors().sub(_study().vectors()[i]).norm(dim=1).argsort()[1])
+    if j == nearest:
+        return where, ("the nearest neighbour of an image that is far from everything: 'nearest' does not mean near. "
+                       "Compare the distance with the median")
+    return where, "begin with an image in the middle of the crowd, and take its nearest normal image"
+
+
+def _is_far(call):
+    i, j, _, pixels = _shares(call)
+    if pixels >= hunt.FAR:
+        return None
+    return (f"{pixels:.0%} of all pairs are nearer in pixels than {_study().names[i]} and {_study().names[j]}; at "
+            f"least {hunt.FAR:.0%} must be", "near in both: two pictures of the same pose and light. Look for another "
+            "angle of the light, another place, another size")
+
+
+PAIR = Exercise(
+    name="near_and_far",
+    minutes=8,
+    laws=(Law("the two images are one", _are_two),
+          Law("the two images are not near in latent space", _is_near),
+          Law("the two images are not far in pixels", _is_far)),
+    passes=f"of all pairs, at most {hunt.NEAR:.0%} are nearer in latent space and at least {hunt.FAR:.0%} are nearer "
+           "in pixels",
+    hints=("Choose 'mahalanobis · washer'. Open an image in the middle of the crowd: the fourth picture is its nearest "
+           "normal image.",
+           "Where do the bright streaks of the two washers lie? Pooling has no places, pixels have.",
+           "Go on to the nearest image of the nearest image. After a few steps you have a pair whose streaks lie at "
+           "right angles."),
+    returns=(_returns,),
+)
