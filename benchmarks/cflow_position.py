@@ -1,4 +1,4 @@
-"""Chapter 09's tables: CFlow-AD with and without the position, each scale alone, two ways to normalise, two rates.
+"""Chapter 09's tables: CFlow-AD with and without the position, each scale alone, two normalisations, two rates.
 
     python benchmarks/cflow_position.py        about fifteen minutes on one core
 
@@ -22,8 +22,9 @@ from tutorial_lib.experiments import told_positions as study
 OUT = "09_cflow_position"
 SETTINGS = {"size": 128, "n_train": 100, "n_good": 30, "n_per_object_kind": 6, "n_per_texture_kind": 9,
             "score": "maximum of the map",
-            "extra": {"source": (73, 97), "target": (64, 22), "radius": 9}}  # a capacitor where none belongs
+            "moved": {"a": (73, 97), "b": (64, 22), "radius": 9}}  # the board's capacitor and an empty place
 PRODUCTS, SEEDS, SLOW = ("board", "washer", "carpet"), (0, 1, 2), 2e-3
+WIDE = 8  # hidden units per input: without the code's entries the networks shrink, and this makes up for it
 
 
 def split_of(product: str, seed: int):
@@ -32,13 +33,13 @@ def split_of(product: str, seed: int):
     return factory.split(product, SETTINGS["size"], SETTINGS["n_train"], SETTINGS["n_good"], per_kind, seed)
 
 
-def extra_auroc(score, product: str, data) -> dict[str, float]:
-    """How well ``score`` tells good boards from the same boards with a capacitor more, in a place of its own."""
+def moved_auroc(score, product: str, data) -> dict[str, float]:
+    """How well ``score`` tells good boards from the same boards whose capacitor and an empty place changed places."""
     if product != "board":
         return {}
     good = data.test[~data.labels]
-    both = torch.cat([good, study.transplanted(good, **SETTINGS["extra"])[0]])
-    return {"extra": round(metrics.auroc(score(both), torch.arange(len(both)) >= len(good)), 4)}
+    both = torch.cat([good, study.exchanged(good, **SETTINGS["moved"])[0]])
+    return {"moved": round(metrics.auroc(score(both), torch.arange(len(both)) >= len(good)), 4)}
 
 
 def row(maps: torch.Tensor, data, **what) -> dict:
@@ -58,12 +59,12 @@ def cflow_rows(product: str, seed: int, **changed):
     levels = [torch.cat(same) for same in zip(*(detector.likelihoods(detector.vectors(batch))
                                                 for batch in data.test.split(16)), strict=True)]
     good = [round(float(level[~data.labels].mean()), 4) for level in levels]
-    extra = extra_auroc(detector.score, product, data)
+    moved = moved_auroc(detector.score, product, data)
     for name, maxima in (("train", detector.maxima), ("published", largest(levels))):
         doubt = (1 - detector.enlarged(levels, maxima)).float()                              # (N, K, S, S)
         scales = {"all": doubt.sum(1)} | dict(zip(detector.backbone.taps, doubt.unbind(1), strict=True))
         for scale, maps in scales.items():
-            more = extra if (name, scale) == ("train", "all") else {}
+            more = moved if (name, scale) == ("train", "all") else {}
             yield row(maps, data, product=product, seed=seed, method="cflow", changed=changed, scales=scale,
                       normalise=name, good_nats=good, parameters=sum(p.numel() for p in detector.flows.parameters()),
                       backbone=detector.backbone_label, **more)
@@ -76,14 +77,14 @@ def baseline_rows(product: str, seed: int):
     local = detectors.create("gaussian", progress=False, size=SETTINGS["size"], seed=seed, taps=taps)
     local.fit(data.train)
     yield row(local.anomaly_map(data.test), data, product=product, seed=seed, method="gaussian", changed={},
-              scales="all", **extra_auroc(local.score, product, data), parameters=local.parameters_count(),
+              scales="all", **moved_auroc(local.score, product, data), parameters=local.parameters_count(),
               backbone=local.backbone_label)
     pooled = detectors.create("mahalanobis", progress=False, size=SETTINGS["size"], seed=seed, taps=taps)
     pooled.fit(data.train)
     scores = pooled.score(data.test)
     kinds = [k for k in dict.fromkeys(data.kinds) if k != "good"]
     yield {"product": product, "seed": seed, "method": "mahalanobis", "changed": {}, "scales": "all",
-           "image": round(metrics.auroc(scores, data.labels), 4), **extra_auroc(pooled.score, product, data),
+           "image": round(metrics.auroc(scores, data.labels), 4), **moved_auroc(pooled.score, product, data),
            "kinds": {k: round(study.kind_auroc(scores, data, k), 4) for k in kinds},
            "parameters": pooled.parameters_count(), "backbone": pooled.backbone_label, "data": data.fingerprint()}
 
@@ -96,6 +97,7 @@ def jobs():
             yield "cflow", product, seed, {}
             yield "cflow", product, seed, {"position": False}
         yield "cflow", "board", seed, {"lr": SLOW}
+        yield "cflow", "board", seed, {"position": False, "width": WIDE}
 
 
 def key_of(kind: str, product: str, seed: int, changed: dict) -> dict:

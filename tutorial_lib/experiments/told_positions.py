@@ -69,25 +69,26 @@ def carried(pair: Pair, f: Tensor, at_once: int = 64) -> tuple[Tensor, Tensor]:
     return torch.cat(rows) / c, pair.without_code(v) / c
 
 
-def transplanted(images: Tensor, source: tuple[int, int], target: tuple[int, int],
-                 radius: int) -> tuple[Tensor, Tensor]:
-    """The disc around ``source`` of each image, copied to ``target`` with a soft edge; and the mask of its place.
+def exchanged(images: Tensor, a: tuple[int, int], b: tuple[int, int], radius: int) -> tuple[Tensor, Tensor]:
+    """The discs around ``a`` and ``b`` of each image change places, with a soft edge; and the mask of both.
 
     Args:
-        images: ``(N, 3, S, S)``. source, target: (row, column) in pixels; both discs lie inside.
+        images: ``(N, 3, S, S)``. a, b: (row, column) in pixels; both discs lie inside the image.
 
     Returns:
         images ``(N, 3, S, S)``, masks ``(N, S, S)`` bool.
     """
     side = images.shape[-1]
-    if not all(radius < p < side - 1 - radius for p in (*source, *target)):
-        raise ValueError(f"A disc of radius {radius} around {source} or {target} leaves an image of {side} pixels. "
-                         "Expected both to lie inside.")
+    if not all(radius < p < side - 1 - radius for p in (*a, *b)):
+        raise ValueError(f"A disc of radius {radius} around {a} or {b} leaves an image of {side} pixels. Expected both "
+                         "to lie inside.")
     rows, columns = torch.meshgrid(*[torch.arange(side, dtype=torch.float32)] * 2, indexing="ij")
-    far = ((rows - target[0]).square() + (columns - target[1]).square()).sqrt()
-    alpha = (radius + 0.5 - far).clamp(0, 1)                                   # 1 inside, one pixel of transition
-    moved = images.roll((target[0] - source[0], target[1] - source[1]), dims=(2, 3))
-    return torch.lerp(images, moved, alpha), (alpha > 0).expand(len(images), -1, -1)
+    found, mask = images, torch.zeros(side, side, dtype=torch.bool)
+    for (y, x), (from_y, from_x) in ((a, b), (b, a)):
+        alpha = (radius + 0.5 - ((rows - y).square() + (columns - x).square()).sqrt()).clamp(0, 1)
+        found = torch.lerp(found, images.roll((y - from_y, x - from_x), dims=(2, 3)), alpha)
+        mask |= alpha > 0
+    return found, mask.expand(len(images), -1, -1)
 
 
 @torch.no_grad()
