@@ -73,7 +73,7 @@ def cflow_rows(product: str, seed: int, **changed):
 def baseline_rows(product: str, seed: int):
     """The per-position Gaussian with a map and the global Mahalanobis distance, on the taps that CFlow reads."""
     data = split_of(product, seed)
-    taps = tuple(detectors.create("cflow", progress=False).backbone.taps)
+    taps = study.from_the_middle(tuple(detectors.create("cflow", progress=False).backbone.taps))
     local = detectors.create("gaussian", progress=False, size=SETTINGS["size"], seed=seed, taps=taps)
     local.fit(data.train)
     yield row(local.anomaly_map(data.test), data, product=product, seed=seed, method="gaussian", changed={},

@@ -98,6 +98,12 @@ def doubts(detector: CFlow, images: Tensor, at_once: int = 16) -> Tensor:
                       for batch in images.split(at_once)])
 
 
+def from_the_middle(taps: tuple[str, ...]) -> tuple[str, ...]:
+    """The same taps, the middle one first: a per-position Gaussian brings all of them to the size of the first."""
+    first = taps[len(taps) // 2 if len(taps) > 2 else 0]
+    return (first, *(tap for tap in taps if tap != first))
+
+
 def mixed(parts: Tensor, weights: tuple[float, ...]) -> Tensor:
     """Weighted sum over the scales: ``(N, K, S, S)`` to ``(N, S, S)``."""
     return torch.einsum("nkyx,k->nyx", parts, torch.tensor(weights, dtype=parts.dtype))
