@@ -1,0 +1,78 @@
+"""What trained features are worth: the embedded weights against random ones, three detectors, eight products.
+
+    python benchmarks/backbone_weights.py                about half an hour on one core
+    python benchmarks/backbone_weights.py --data PATH    the magnetic tiles as well, split by tile and as published
+
+128 pixels, 80 good parts to learn from, 40 good ones and eight of each kind of defect to be judged. A seed decides the
+images, what the detector draws, and, for random weights, the weights. Writes
+``benchmarks/results/backbone_weights.json``: the image AUROC of every run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import rows
+import torch
+
+from tutorial_lib import detectors, metrics
+from tutorial_lib.data import Split, factory, folder
+
+SIZE, SEEDS = 128, (0, 1, 2)
+WEIGHTS = ("embedded", "random")
+METHODS = ("mahalanobis", "gaussian", "differnet")
+TILES = {"tiles, published split": None, "tiles, split by tile": "train_by_tile.txt"}
+
+
+@lru_cache(maxsize=1)
+def split_of(data: str, seed: int, path: Path | None) -> Split:
+    """The images of one row."""
+    if data in TILES:
+        return folder.read(path, train_list=TILES[data] and path / TILES[data])
+    return factory.split(data, SIZE, n_train=80, n_good=40, n_per_kind=8, seed=seed)
+
+
+def made(method: str, weights: str, seed: int) -> detectors.Detector:
+    """The detector in its small setting on these weights."""
+    return detectors.create(method, size=SIZE, seed=seed, weights=weights, progress=False,
+                            backbone_seed=seed if weights == "random" else 0)
+
+
+def row(data: str, seed: int, weights: str, method: str, path: Path | None) -> dict:
+    """One run."""
+    split, detector = split_of(data, seed, path), made(method, weights, seed)
+    detector.fit(split.train)
+    return {"data": data, "seed": seed, "weights": weights, "method": method, "backbone": detector.backbone_label,
+            "image_auroc": round(metrics.auroc(detector.score(split.test), split.labels), 4)}
+
+
+def main() -> None:
+    """Make what is not there yet, print the table."""
+    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of the magnetic tiles")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    options = parser.parse_args()
+    data = [*factory.CATEGORIES, *(TILES if options.data else ())]
+    jobs = [(d, s, w, m) for d in data for s in SEEDS for w in WEIGHTS for m in options.methods.split(",")]
+    found = []
+    for done, (d, seed, weights, method) in enumerate(jobs, 1):
+        key = {"backbone_weights": 1, "data": d, "seed": seed, "method": method, "size": SIZE,
+               "backbone": made(method, weights, seed).backbone_label}
+        found.append(rows.row_of(key, lambda d=d, s=seed, w=weights, m=method: row(d, s, w, m, options.data)))
+        if done % 12 == 0 or done == len(jobs):
+            rows.report(done, len(jobs), f"{d}, seed {seed}")
+    settings = {"size": SIZE, "n_train": 80, "n_good": 40, "n_per_kind": 8}
+    rows.write("backbone_weights", __doc__.splitlines()[0], settings, SEEDS, found)
+    table = pd.DataFrame(found)
+    print(table.pivot_table("image_auroc", ["method", "weights"], "data",
+                            lambda g: f"{g.mean():.3f} ± {g.std():.3f}").to_string())
+    factory_rows = table[table.data.isin(factory.CATEGORIES)]
+    print(factory_rows.groupby(["method", "weights"]).image_auroc.mean().round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
