@@ -307,7 +307,9 @@ with torch.device("meta"):                                                 # sha
 blocks = [2 * sizes[3]] * 3 + [2 * sizes[5]]                               # two networks a block; windows of 5 in the last
 print(f"one network: {sizes[3]:,} with windows of 3, {sizes[5]:,} with 5")
 print(f"the paper's flow: {sum(blocks):,} weights, {blocks[3] / sum(blocks):.0%} of them in the last block")
-print(f"ours: {detectors.create('csflow', progress=False).parameters_count():,}, the three Gaussians included")
+frozen = sum(p.numel() for p in two_taps.network.features[:7].parameters())
+print(f"the frozen network up to its 36th block: {frozen:,}")
+print(f"our flow: {extractor.parameters_count():,}, the three Gaussians included")
 
 # %% [markdown]
 # Everything that leaves such a network is multiplied by a learned number γ, one per scale, and **γ starts at 0**. Then s = t = 0, and an

@@ -151,10 +151,10 @@ from tutorial_lib.checks.ch10 import Block, total
 def flawed_inverse(block, zs):
     """As in the released code. There are two flaws."""
     y1, y2 = halves(zs)
-    s_b, t_b = block.b(y1)
-    x2 = tuple((y - t) * (-s).exp() for y, s, t in zip(y2, s_b, t_b))
-    s_a, t_a = block.a(x2)  # noqa: RUF059
-    x1 = tuple((y - t) * (-s).exp() for y, s, t in zip(y1, s_a, t_b))
+    s_b, shift = block.b(y1)
+    x2 = tuple((y - t) * (-s).exp() for y, s, t in zip(y2, s_b, shift))
+    s_a = block.a(x2)[0]
+    x1 = tuple((y - t) * (-s).exp() for y, s, t in zip(y1, s_a, shift))
     return joined(x1, x2), total(s_a, s_b)             # total: the sum of all numbers at all scales, (B,)
 
 
