@@ -86,9 +86,10 @@ PROBES = {  # name: flow, maps, order, what is due, words
 }
 
 
-def _says(*names):
+def _says(*names, asked=()):
+    """``asked``: probes that are called as well; the more answers there are, the surer the cause."""
     def law(call):
-        found = {name: bool(call(flow, x, order)) for name, (flow, x, order, _, _) in PROBES.items()}
+        found = {name: bool(call(*PROBES[name][:3])) for name in {*names, *asked}}
         for name in names:
             *_, due, words = PROBES[name]
             if found[name] is not due:
@@ -112,7 +113,7 @@ def _close(a, b):
 
 BLIND = Exercise(
     name="position_blind", minutes=10, returns=(lambda flow, x, perm: TruthSlot("the answer"),),
-    laws=(Law("a flow that treats every place alike is not recognised", _says("own", "swap", "constant")),
+    laws=(Law("a flow that treats every place alike is not recognised", _says("own", "swap", "constant", asked=PROBES)),
           Law("a flow in which neighbours or places count is called blind",
               _says("neighbours", "move", "turn", "weak", "place")),
           Law("rounding is taken for a difference", _says("rounding"))),
