@@ -98,7 +98,7 @@ def tokens(image: Tensor, grid: tuple[int, int], right: Tensor, wrong: Tensor) -
 
 def small_maps(maps: dict[str, Tensor], label: str, limits: tuple[float, float] | None = None) -> Figure:
     """Maps ``(h, w)`` side by side by title, on one colour scale."""
-    fig = Figure(figsize=(1.9 * len(maps) + 1.0, 2.3), dpi=style.DPI, layout="constrained")
+    fig = Figure(figsize=(2.3 * len(maps) + 1.2, 2.6), dpi=style.DPI, layout="constrained")
     low, high = limits or (min(float(m.min()) for m in maps.values()), max(float(m.max()) for m in maps.values()))
     axes = np.atleast_1d(fig.subplots(1, len(maps)))
     for ax, (title, values) in zip(axes, maps.items(), strict=True):
