@@ -25,7 +25,7 @@ class CFlowSettings(Settings):
         images_per_step, meta_epochs, sub_epochs, warm_epochs: see ``cflow_schedule.Passes``.
         rotation: training images are turned anew by up to so many degrees, and their features computed anew, for every
             batch of the loops. At 0 features are computed once and kept in memory.
-        lr: of Adam, at its highest. Networks whose output is multiplied by 0.1 learn slowly: at 2e-3 the 800 steps of
+        lr: of Adam, at its highest. Networks whose output is multiplied by 0.1 learn slowly: at 2e-3 the steps of
             ``small`` end before the flow has learned its places (benchmarks/cflow_position.py measures both).
     """
 
@@ -41,13 +41,13 @@ class CFlowSettings(Settings):
     normalise: str = "train"
     align_corners: bool = False
     vectors_per_step: int = 512
-    steps: int = 800
+    steps: int = 600
     images_per_step: int = 32
     meta_epochs: int = 25
     sub_epochs: int = 8
     warm_epochs: int = 2
     rotation: float = 0.0
-    lr: float = 1e-2
+    lr: float = 1.5e-2
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
