@@ -11,7 +11,7 @@ SETTINGS: dict[str, dict] = {
     "mahalanobis": {"scales": 1, "pooling": ("mean",), "taps": _FINE},    # 144 features instead of 1344
     "gaussian": {"channels": 20},                                         # 20 of 144 channels at 256 positions
     "differnet": {"scales": 1, "pooling": ("mean",), "taps": _FINE, "hidden": 64},
-    "cflow": {"taps": _FINE, "width": 1},
+    "cflow": {"taps": _FINE, "width": 1, "position_dim": 32},
     "fastflow": {"taps": _FINE},
     "csflow": {"taps": ("stride4",), "blocks": 2, "hidden": 12},
     "pyramidflow": {},
