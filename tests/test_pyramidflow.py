@@ -115,7 +115,7 @@ def matrix_of(mixer) -> np.ndarray:
 
 def moved_model(norm: str):
     """Float64, size 8, two levels of three channels, one stack, away from its start."""
-    detector = small(size=8, levels=2, channels=3, norm=norm)
+    detector = small(size=8, levels=2, channels=3, norm=norm, map_sigma=0.0)
     model, draw = detector.build_model().double(), torch.Generator().manual_seed(2)
     with torch.no_grad():
         for t in [*model.parameters(), *(b for name, b in model.named_buffers() if "running" in name)]:
@@ -204,7 +204,7 @@ def test_a_fit_moves_every_parameter_and_each_running_mean(norm, normals):
 
 def test_the_template_is_the_mean_latent_and_the_map_is_zero_for_it(fitted, normals):
     latents = fitted.latents(normals)
-    assert [tuple(z.shape) for z in latents] == [(6, 8, 32, 32), (6, 8, 16, 16), (6, 8, 8, 8), (6, 8, 4, 4)]
+    assert [tuple(z.shape) for z in latents] == [(6, 3, 32, 32), (6, 3, 16, 16), (6, 3, 8, 8), (6, 3, 4, 4)]
     for z, t, again in zip(latents, fitted.template, fitted.build_template(normals.flip(0)), strict=True):
         torch.testing.assert_close(t, z.mean(0, keepdim=True), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(t, again, rtol=1e-5, atol=1e-6)
@@ -295,8 +295,8 @@ WRONG = [({"size": 36}, r"size=36 cannot be halved 3 times, as levels=4 needs.* 
          ({"down": "mean"}, "down='mean': expected one of max, nearest"), ({"channels": 2}, "channels=2: expected 3"),
          ({"kernel": 4}, "kernel=4: expected an odd"), ({"images_per_step": 1}, "images_per_step=1: expected 2"),
          ({"stacks": 0}, "stacks=0"), ({"momentum": 0.0}, "momentum=0.0"), ({"clip": 0.0}, "clip=0.0"),
-         ({"lr": float("nan")}, "lr=nan"), ({"steps": 0}, "steps=0"), ({"template_images": -1}, "template_images=-1"),
-         ({"blocks": 3}, "no setting 'blocks'")]
+         ({"lr": float("nan")}, "lr=nan"), ({"map_sigma": -1.0}, "map_sigma=-1.0"), ({"steps": 0}, "steps=0"),
+         ({"template_images": -1}, "template_images=-1"), ({"blocks": 3}, "no setting 'blocks'")]
 
 
 @pytest.mark.parametrize(("wrong", "sentence"), WRONG, ids=[str(wrong) for wrong, _ in WRONG])
@@ -314,7 +314,63 @@ def test_what_cannot_be_learned_from_or_decoded_gets_a_sentence(fitted, normals)
         small().fit(normals[:1].expand(3, -1, -1, -1))
     with pytest.raises(DetectorError, match=r"image 2 holds .* NaN"):
         small().fit(torch.cat([normals[:2], normals[2:3] * float("nan")]))
-    with pytest.raises(DetectorError, match=r"got latents of shapes \[\(8, 32, 32\)\]. Expected \[\(8, 32, 32\), "):
+    with pytest.raises(DetectorError, match=r"got latents of shapes \[\(3, 32, 32\)\]. Expected \[\(3, 32, 32\), "):
         fitted.decode(fitted.latents(normals)[:1])
     with pytest.raises(DetectorError, match="Call fit"):
         small().decode(fitted.latents(normals))
+
+
+# -- what it is good for ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("category", ["washer", "board"])
+def test_the_map_peaks_at_a_planted_defect(category):
+    train, images = factory.normal(category, 40, size=64), factory.normal(category, 2, size=64, seed=1)
+    detector = PyramidFlow.small(progress=False, steps=40)
+    detector.fit(train)
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    for row, column in ((22, 40), (42, 24)):
+        distance = ((rows - row) ** 2 + (columns - column) ** 2).sqrt()
+        blob = (distance < 4).float()
+        spoiled = images * (1 - blob) + torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1) * blob
+        assert (detector.score(spoiled) > detector.score(images)).all()
+        for found in detector.anomaly_map(spoiled):
+            assert distance.flatten()[found.argmax()] < 6
+
+
+def test_a_blurred_map_is_the_gaussian_of_the_map(normals, fitted):
+    from scipy.ndimage import gaussian_filter
+
+    sharp = small(lr=1e-2, steps=5, map_sigma=0.0)
+    sharp._become(fitted.state)
+    maps = sharp.anomaly_map(normals).numpy()
+    expected = np.stack([gaussian_filter(m, 1.0, mode="mirror", truncate=4) for m in maps])
+    np.testing.assert_allclose(fitted.anomaly_map(normals), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_with_more_channels_than_colours_the_empty_directions_pay_for_shrinking(normals):
+    """Three colours in eight channels: five directions in which all images agree can be stretched for nothing."""
+
+    @torch.no_grad()
+    def gain(model, x, mixer) -> float:
+        """How much longer the flow makes small noise whose channels are mixed by ``mixer``."""
+        draw = torch.Generator().manual_seed(0)
+        noise = tuple(1e-2 * torch.einsum("cd,bdhw->bchw", mixer, torch.randn(p.shape, generator=draw)) for p in x)
+        apart = [a - b for a, b in zip(model.flow(tuple(a + b for a, b in zip(x, noise, strict=True)))[0],
+                                       model.flow(x)[0], strict=True)]
+        length = lambda parts: math.sqrt(sum(float(p.square().sum()) for p in parts))
+        return length(apart) / length(noise)
+
+    found = {}
+    for channels in (3, 8):
+        detector = small(channels=channels, stacks=4, steps=40)
+        detector.fit(normals)
+        model = detector.model
+        x, colours = model.pyramid(detector.features(model, normals)), model.stem.weight @ model.stem.weight.T
+        found[channels] = gain(model, x, colours), gain(model, x, torch.eye(channels) - colours)
+        log_det = model.train().flow(x)[1]
+        assert abs(float(log_det.sum())) < 0.05  # nats, of the whole batch: volume is kept in both
+    assert found[3][0] > 1        # what all images share is shrunk, so noise must grow
+    assert found[8][0] < 1 < 1.5 < found[8][1]  # eight channels: noise shrinks too, and the empty directions pay

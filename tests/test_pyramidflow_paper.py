@@ -14,7 +14,8 @@ def test_the_paper_setting_holds_the_published_numbers():
     s = PyramidFlow.paper().settings
     expected = {"size": 256, "levels": 4, "channels": 16, "stacks": 4, "kernel": 7, "down": "max", "norm": "channel",
                 "momentum": 0.1, "images_per_step": 2, "epochs": 15, "steps": 0, "lr": 2e-4, "betas": (0.5, 0.9),
-                "eps": 1e-4, "weight_decay": 1e-5, "clip": 1.0, "flips": False, "template_images": 0, "backbone": None}
+                "eps": 1e-4, "weight_decay": 1e-5, "clip": 1.0, "flips": False, "template_images": 0, "map_sigma": 0.0,
+                "backbone": None}
     assert {name: getattr(s, name) for name in expected} == expected
     s = PyramidFlow.paper(backbone="resnet18").settings
     assert (s.backbone, s.size, s.taps, s.weights) == ("resnet18", 1024, ("layer1",), "pretrained")

@@ -19,7 +19,8 @@ class PyramidFlowSettings(base.Settings):
 
     Attributes:
         levels: of the pyramid; ``size`` must be a multiple of 2^(levels - 1).
-        channels: of every level, drawn from the three colours by the stem; at least 3. A backbone brings its own.
+        channels: of every level, drawn from the three colours by the stem; at least 3 (more leave empty directions, see
+            ``pyramidflow``). A backbone brings its own.
         stacks: couplings over all levels, one after the other. kernel: sides of the windows of their networks.
         down: ``"max"`` (released code) or ``"nearest"`` (paper). Both blur first.
         norm: mean of the log-scales over the channels of a position (``"channel"``), over the positions of a channel
@@ -30,13 +31,14 @@ class PyramidFlowSettings(base.Settings):
         lr, betas, eps, weight_decay: of Adam. clip: longest gradient.
         flips: turn each training image left-right, upside down and by a quarter, each with probability 1/2.
         template_images: so many training images make the template; 0 means all.
+        map_sigma: blur of the map before its maximum is taken, in pixels; 0 for none.
         reversible: keep no activations while training: less memory, more time, the same gradients up to rounding.
     """
 
     size: int = 64
     backbone: str | None = None
     levels: int = 4
-    channels: int = 8
+    channels: int = 3
     stacks: int = 4
     kernel: int = 3
     down: str = "max"
@@ -44,14 +46,15 @@ class PyramidFlowSettings(base.Settings):
     momentum: float = 0.1
     images_per_step: int = 4
     epochs: int = 0
-    steps: int = 300
-    lr: float = 1e-3
+    steps: int = 200
+    lr: float = 1e-2
     betas: tuple[float, float] = (0.5, 0.9)
     eps: float = 1e-4
     weight_decay: float = 1e-5
     clip: float = 1.0
     flips: bool = False
     template_images: int = 0
+    map_sigma: float = 1.0
     reversible: bool = False
 
     def __post_init__(self) -> None:
@@ -69,6 +72,8 @@ class PyramidFlowSettings(base.Settings):
         for name in ("lr", "clip", "eps"):
             if not getattr(self, name) > 0:  # NaN too
                 raise DetectorError(f"{name}={getattr(self, name)}: expected a number above 0.")
+        if not 0 <= self.map_sigma < float("inf"):
+            raise DetectorError(f"map_sigma={self.map_sigma}: expected 0 or a number of pixels above it.")
         if self.steps <= 0 and self.epochs <= 0:
             raise DetectorError(f"steps={self.steps} and epochs={self.epochs}: expected one of them above 0.")
         if self.backbone is None:
@@ -87,7 +92,7 @@ def check_side(name: str, side: int, levels: int) -> None:
 PAPER = {
     "size": 256, "levels": 4, "channels": 16, "stacks": 4, "kernel": 7, "down": "max", "norm": "channel",
     "momentum": 0.1, "images_per_step": 2, "epochs": 15, "steps": 0, "lr": 2e-4, "betas": (0.5, 0.9), "eps": 1e-4,
-    "weight_decay": 1e-5, "clip": 1.0, "flips": False, "template_images": 0, "batch": 1,
+    "weight_decay": 1e-5, "clip": 1.0, "flips": False, "template_images": 0, "map_sigma": 0.0, "batch": 1,
 }
 ENCODERS = {None: {}, "resnet18": {"size": 1024, "taps": ("layer1",)}}  # the released code's default is resnet18
 SPATIAL = ("carpet", "grid", "bottle", "transistor")
