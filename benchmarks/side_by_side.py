@@ -3,6 +3,7 @@
     python benchmarks/side_by_side.py                        about fifty minutes on one core
     python benchmarks/side_by_side.py --data PATH            the magnetic tiles as well (``data/folder.py``'s layout)
     python benchmarks/side_by_side.py --methods pca,patches  these methods only; other rows that exist are kept
+    python benchmarks/side_by_side.py --only washer 0        one product and seed only; likewise
 
 Writes ``benchmarks/results/13_side_by_side.json``: settings, seeds, versions, and one row per (data, seed, method) with
 the scores of all test images and a hash of the data; of the tiles nothing but numbers. A partial run is useful: the
@@ -104,12 +105,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of the magnetic tiles")
     parser.add_argument("--methods", default=",".join(study.METHODS))
+    parser.add_argument("--only", nargs=2, metavar=("DATA", "SEED"), help="one product and seed, such as: washer 0")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory_of:
         print(json.dumps(memory_of(options.memory_of)))
         return
     wanted, todo = options.methods.split(","), [*jobs(options.data is not None)]
+    if options.only:
+        todo = [job for job in todo if job == (options.only[0], int(options.only[1]))]
     for done, (data, seed) in enumerate(todo, 1):
         for method in wanted:
             own = (data, seed) == (FIRST[0], 0)
