@@ -12,11 +12,11 @@ from tutorial_lib.explorer.likelihood import PRIOR, VOLUME
 
 
 def fast():
-    return hunt.study("fastflow")
+    return hunt.study("fastflow", "board")
 
 
 def pooled():
-    return hunt.study("mahalanobis")
+    return hunt.study("mahalanobis", "board")
 
 
 def cflow():
@@ -156,6 +156,7 @@ WRONG = [
     ("hidden_defects", "caught by both", "it is not hidden", lambda: [of_group(cflow(), parts()[PRIOR], "")]),
     ("hidden_defects", "caught by neither", "neither part catches",
      lambda: [of_group(cflow(), parts()[PRIOR] + parts()[VOLUME], "", largest=False)]),
+    ("hidden_defects", "there are none", "the statement that none exists", list),
     ("hidden_defects", "a number", "without brackets", lambda: 3),
     ("hidden_defects", "a statement", "a count, or words", lambda: "none"),
     ("hidden_defects", "twice the same", "names an image twice", lambda: [5, 5]),
@@ -166,7 +167,9 @@ WRONG = [
     ("near_and_far", "far in both", "in the middle of the crowd", any_two),
 ]
 
-CHANGES = [("max", "min"), (".argmax", ".argmin"), ("0.95", "0.5"), ("0.949", "0.3"), (">", "<"), ("<", ">"),
+CHANGES = [("- 1", "- 4"), ("masked", "values"), ("best, most", "best, _"), ("0.04", "0.6"), ("> most", "> 99"),
+           ("(1)", "(0)"), ("(0)", "(1)"), ("and", "or"), ("max", "min"),
+           (".argmax", ".argmin"), ("0.95", "0.5"), ("0.949", "0.3"), (">", "<"), ("<", ">"),
            ("not in", "in"), ('"good"', '"train"'), ("PRIOR", "VOLUME"), ("VOLUME", "PRIOR"), ("amax(0)", "amax(1)"),
            ("amax(1)", "amax(0)"), ("image, row, col", "image, col, row"), ("& above", "& ~above"), ("95 //", "50 //"),
            ("- 1]", "- 9]"), ("i, j)", "i, i)"), ("+ 3", "+ 9"), ("top()[1]", "top()[0]"), ("top()[0]", "top()[1]")]

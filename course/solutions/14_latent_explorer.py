@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Exercises 14 · Latent explorer
 #
-# A hunt without code. Three things are hidden in the detectors that came with the course. You find them by looking, and write down
-# numbers; the check says whether they hold.
+# A hunt without code. Three things are hidden in two detectors of circuit boards that came with the course. You find them by
+# looking, and write down numbers; the check says whether they hold.
 #
 # | # | finding | you write | minutes |
 # |---|---|---|---|
@@ -28,7 +28,7 @@ from tutorial_lib.explorer.models import stored_models
 from tutorial_lib.plots import explorer as pictures
 
 plots.style.use()
-explorer(stored_models([("fastflow", "washer"), ("mahalanobis", "washer")]))
+explorer(stored_models([("fastflow", "board"), ("mahalanobis", "board")]))
 
 
 # %% [markdown]
@@ -37,7 +37,7 @@ explorer(stored_models([("fastflow", "washer"), ("mahalanobis", "washer")]))
 #
 # ## 1 · The good part that scores worst (10 min)
 #
-# Choose the model "fastflow · washer". Which good washer that was *not* trained on has the highest score, and which place in it is to
+# Choose the model "fastflow · board". Which good board that was *not* trained on has the highest score, and which place in it is to
 # blame? Write the image number, and row and column of the place in pixels (rows are counted downwards from 0).
 #
 # **Law.** No other held-out good image has a higher score. The heat map is highest at that place (6 pixels are allowed).
@@ -46,7 +46,7 @@ explorer(stored_models([("fastflow", "washer"), ("mahalanobis", "washer")]))
 def worst_good():
     """Returns three whole numbers: image number, row, column."""
     ### BEGIN SOLUTION
-    study = hunt.study("fastflow")
+    study = hunt.study("fastflow", "board")
     image = hunt.worst_good(study)                      # by mouse: the rightmost blue disc on 'score and radius'
     row, col = divmod(int(study.maps[image].argmax()), study.maps.shape[2])
     return image, row, col
@@ -57,22 +57,22 @@ checks.ch14.check("worst_good", worst_good)
 
 # %% [markdown]
 # Why does it score so? Open its nearest normal image and compare the two pictures at the cross. (The chapter checks the "why" by
-# repairing the place.)
+# repairing the place, on another part.)
 #
 # ## 2 · What −log p(z) misses (12 min)
 #
-# CFlow's score holds both halves of the likelihood, −log p(z) and −log_det. The dashed lines are limits: 95 % of the good washers keep
-# each of them. Are there defective washers that −log p(z) leaves at or below its limit and −log_det puts above its own? Write the
-# numbers of all of them, or an empty list if there are none.
+# FastFlow's score leaves the log_det out. Should it have listened? The picture shows both halves of the likelihood for circuit
+# boards. The dashed lines are limits: 95 % of the good boards keep each of them. Are there defective boards that −log p(z) leaves at
+# or below its limit and −log_det puts above its own? Write the numbers of all of them, or an empty list if there are none.
 #
 # **Law.** Every image of the list is defective, missed by the one and caught by the other, and no such image is left out.
 
 # %%
-study = hunt.study("cflow")
+study = hunt.study("fastflow", "board")
 parts = hunt.parts_of(study)
 limits = tuple(hunt.limit(parts[name], study.good) for name in (PRIOR, VOLUME))
 plots.show(pictures.two_parts(parts[PRIOR].numpy(), parts[VOLUME].numpy(), study.groups, limits),
-           f"CFlow on washers. Limits: −log p(z) {limits[0]:.1f}, −log_det {limits[1]:.1f}; a few far points lie outside.")
+           f"FastFlow on boards. Limits: −log p(z) {limits[0]:.1f}, −log_det {limits[1]:.1f}; a few far points lie outside.")
 rows = [{"image number": i, "name": study.names[i], "−log p(z)": float(parts[PRIOR][i]), "−log_det": float(parts[VOLUME][i])}
         for i in parts[VOLUME].argsort(descending=True).tolist() if not study.train[i]]
 display(pd.DataFrame(rows[:24]).round(1))
@@ -90,13 +90,14 @@ checks.ch14.check("hidden_defects", hidden_defects)
 
 
 # %% [markdown]
-# The table shows the 24 images with the largest −log_det, good and defective ones. Below the limit of −log_det nothing needs to be looked
-# at.
+# The table shows the 24 images with the largest −log_det, good and defective ones. Whatever lies below the limit of −log_det need not be
+# looked at. And now count: −log p(z) misses some fifty boards. How many of them would a test ring for that rings for one image in twenty,
+# whatever it sees?
 #
 # ## 3 · Near in latent space, far in pixels (8 min)
 #
-# Choose "mahalanobis · washer" in the explorer above. Find two images that this detector takes for nearly the same part although their
-# pixels differ a lot.
+# Choose "mahalanobis · board" in the explorer above. Find two images that this detector takes for nearly the same board although
+# their pixels differ a lot.
 #
 # **Law.** Of all pairs of images, at most 5 % are nearer in latent space, and at least half are nearer in pixels.
 
@@ -104,15 +105,15 @@ checks.ch14.check("hidden_defects", hidden_defects)
 def near_and_far():
     """Returns two image numbers."""
     ### BEGIN SOLUTION
-    return hunt.best_pair(hunt.study("mahalanobis"))    # by mouse: from nearest normal to nearest normal
+    return hunt.best_pair(hunt.study("mahalanobis", "board"))    # by mouse: from nearest normal to nearest normal
     ### END SOLUTION
 
 
 checks.ch14.check("near_and_far", near_and_far)
 
 # %% [markdown]
-# What do the two have in common, and what not? Look at the angle of the light on the metal. Then look up how a pooled vector is made:
-# chapter 08, step 1.
+# What do the two have in common, and what not? Compare where the edges of the two boards lie. Then look up how a pooled vector is
+# made: chapter 08, step 1.
 
 # %%
 checks.ch14.overview()

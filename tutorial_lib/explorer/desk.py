@@ -123,7 +123,8 @@ class Desk:
         found = places.look_at(s, index, scale, cell)
         z = s.latents[scale][:, :, cell[0], cell[1]].double().square().mean(1)
         normals, own = found.normals.double().numpy(), found.own.double().numpy()
-        self.place_picture.set(normals, own, z[s.good].numpy(), found.energy)
+        compared = s.good & (torch.arange(len(z)) != index)
+        self.place_picture.set(normals, own, z[compared].numpy(), found.energy)
         times = found.energy / max(found.usual, 1e-12)
         alt = (f"{s.names[index]}, cell ({cell[0]}, {cell[1]}) of {s.scales[scale]}: ‖z‖² / C is {found.energy:.3g}, "
                f"{times:.2g} times the median of normal images at this cell; {found.above:.0%} of them lie higher. "

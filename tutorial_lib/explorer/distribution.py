@@ -60,6 +60,12 @@ def chi2_distance(z: Tensor) -> float:
     return float(stats.kstest(found.numpy(), stats.chi2(dim).cdf).statistic)
 
 
+def chi2_tail(z: Tensor, share: float = 0.01) -> float:
+    """The share of vectors whose ‖z‖² lies above the point that chi² exceeds with probability ``share``."""
+    found, dim = squared_norms(z)
+    return float((found > stats.chi2(dim).isf(share)).double().mean())
+
+
 def correlation(z: Tensor) -> Tensor:
     """Correlations between the entries of a vector, ``(C, C)``, over images and positions. N(0, I): the identity.
 

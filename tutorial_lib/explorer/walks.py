@@ -55,8 +55,8 @@ def why_not(detector: Detector) -> str:
     if decodes(detector):
         return f"{detector.name} is a flow on pixels: its latents can be decoded to pictures."
     if detector.settings.backbone is None:
-        return (f"{detector.name} keeps {'a few' if detector.name == 'pca' else 'some'} coordinates of an image, not "
-                "the image: a latent cannot be decoded here.")
+        return (f"{detector.name} keeps a few coordinates of an image and drops the rest: a latent decodes to no more "
+                "than a blur.")
     return (f"{detector.name} works on features of a frozen network, and that network has no way back to pixels: a "
             "latent can be decoded to features, not to a picture.")
 

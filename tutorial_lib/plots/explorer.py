@@ -79,11 +79,16 @@ def maps_of_images(planes: Sequence[tuple[np.ndarray, tuple[str, str]]], groups:
                        facecolors="none" if hollow else colour, edgecolors=colour, alpha=0.85)
         for text, index in (marked or {}).items():
             ax.scatter(*points[index], s=190, facecolors="none", edgecolors=style.BLACK, lw=1.6)
-            ax.annotate(text, points[index], xytext=(9, 9), textcoords="offset points", fontsize=9.5)
+            _name(ax, text, points[index])
         ax.set(xlabel=labels[0], ylabel=labels[1])
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=min(8, len(looks(groups))),
                fontsize=9, handletextpad=0.2, columnspacing=1.0)
     return fig
+
+
+def _name(ax: Axes, text: str, point: tuple[float, float]) -> None:
+    look = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
+    ax.annotate(text, point, xytext=(-12, 14), textcoords="offset points", ha="right", fontsize=9.5, bbox=look)
 
 
 def compressed(points: np.ndarray, unit: np.ndarray) -> np.ndarray:
@@ -234,23 +239,25 @@ class WalkPicture:
         self.dot.set_data([steps[index]], [inside[index]])
 
 
-def walk(pictures: Sequence[np.ndarray], moved: Sequence[float], back: Sequence[float], usual: float) -> Figure:
+def walk(pictures: Sequence[np.ndarray], shown: Sequence[int], moved: Sequence[float], back: Sequence[float],
+         usual: float) -> Figure:
     """A walk in latent space: the decoded pictures, and how far each point had moved when it was encoded again.
 
     Args:
-        pictures: ``(S, S)`` or ``(S, S, 3)`` in [0, 1]. moved: length of each step. back: distance between the point
-            that was decoded and the point that its picture encodes to. usual: median distance between two images.
+        pictures: of the steps ``shown``, ``(S, S)`` or ``(S, S, 3)`` in [0, 1]. moved: length of each step. back:
+            distance between the point that was decoded and the point that its picture encodes to. usual: distance
+            between the two ends.
     """
     fig = plt.figure(figsize=(8.8, 3.6), layout="constrained")
     top, below = fig.subfigures(2, 1, height_ratios=(1, 1.1))
-    for ax, picture, length in zip(top.subplots(1, len(pictures)), pictures, moved, strict=True):
+    for ax, picture, k in zip(top.subplots(1, len(pictures)), pictures, shown, strict=True):
         ax.imshow(np.clip(picture, 0, 1), cmap="gray", vmin=0, vmax=1)
-        ax.set_title(f"{length:+.0f}", fontsize=10)
+        ax.set_title(f"{moved[k]:+.0f}", fontsize=10)
         ax.set_axis_off()
     ax: Axes = below.subplots()
     ax.plot(moved, back, marker="o", color=style.BLUE)
     ax.axhline(usual, color=style.BLACK, lw=1, ls="--")
-    ax.text(moved[0], usual, "distance between two images (median)", va="bottom", fontsize=9.5)
+    ax.text(moved[0], usual, "distance between the two ends", va="bottom", fontsize=9.5)
     ax.set(xlabel="length of the step in latent space", ylabel="distance after\nencoding again", ylim=(0, None))
     return fig
 
@@ -277,7 +284,7 @@ def two_parts(prior: np.ndarray, volume: np.ndarray, groups: Sequence[str], limi
     ax.fill_between([ax.get_xlim()[0], limits[0]], limits[1], ax.get_ylim()[1], color=style.PALE, alpha=0.5, zorder=0)
     for text, index in (marked or {}).items():
         ax.scatter(prior[index], volume[index], s=170, facecolors="none", edgecolors=style.BLACK, lw=1.6)
-        ax.annotate(text, (prior[index], volume[index]), xytext=(9, 9), textcoords="offset points", fontsize=9.5)
+        _name(ax, text, (prior[index], volume[index]))
     ax.set(xlabel="−log p(z), nats", ylabel="−log_det, nats")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=9, handletextpad=0.2,
                columnspacing=1.0)

@@ -6,11 +6,11 @@ from tutorial_lib.checks.ch14.numbers import Whole, whole
 from tutorial_lib.checks.core import Exercise, Law
 from tutorial_lib.experiments import hunt
 
-METHOD = "mahalanobis"
+METHOD, CATEGORY = "mahalanobis", "board"
 
 
 def _study():
-    return hunt.study(METHOD)
+    return hunt.study(METHOD, CATEGORY)
 
 
 def _returns():
@@ -50,8 +50,8 @@ def _is_far(call):
     if pixels >= hunt.FAR:
         return None
     return (f"{pixels:.0%} of all pairs are nearer in pixels than {_study().names[i]} and {_study().names[j]}; at "
-            f"least {hunt.FAR:.0%} must be", "near in both: two pictures of the same pose and light. Look for another "
-            "angle of the light, another place, another size")
+            f"least {hunt.FAR:.0%} must be", "near in both: two pictures of the same place and light. Look for a pair "
+            "of which one board lies a pixel or two elsewhere")
 
 
 PAIR = Exercise(
@@ -62,10 +62,11 @@ PAIR = Exercise(
           Law("the two images are not far in pixels", _is_far)),
     passes=f"of all pairs, at most {hunt.NEAR:.0%} are nearer in latent space and at least {hunt.FAR:.0%} are nearer "
            "in pixels",
-    hints=("Choose 'mahalanobis · washer'. Open an image in the middle of the crowd: the fourth picture is its nearest "
+    hints=("Choose 'mahalanobis · board'. Open an image in the middle of the crowd: the fourth picture is its nearest "
            "normal image.",
-           "Where do the bright streaks of the two washers lie? Pooling has no places, pixels have.",
-           "Go on to the nearest image of the nearest image. After a few steps you have a pair whose streaks lie at "
-           "right angles."),
+           "Where does each board lie on its ground? Pooling has no places. For pixels, a shift by one of them moves "
+           "every edge.",
+           "Go on to the nearest image of the nearest image, until one of two neighbours lies visibly higher or "
+           "further to the left."),
     returns=(_returns,),
 )

@@ -6,12 +6,12 @@ from tutorial_lib.checks.ch14.numbers import Whole, whole
 from tutorial_lib.checks.core import Exercise, Law
 from tutorial_lib.experiments import hunt
 
-METHOD = "fastflow"
+METHOD, CATEGORY = "fastflow", "board"
 NEAR = 6  # pixels: a cell of the finer map is 4 wide
 
 
 def _study():
-    return hunt.study(METHOD)
+    return hunt.study(METHOD, CATEGORY)
 
 
 def _returns():
@@ -70,7 +70,7 @@ WORST = Exercise(
           Law("another good image scores worse", _is_worst),
           Law("this is not the place that the score comes from", _is_the_place)),
     passes="it is the held-out good image with the highest score, and the place is where its heat map is highest",
-    hints=("Choose the model 'fastflow · washer'. On the map 'score and radius', images lie from left to right by "
+    hints=("Choose the model 'fastflow · board'. On the map 'score and radius', images lie from left to right by "
            "rank.",
            "Blue discs are good images that were not trained on. The rightmost of them is the one.",
            "Open it: the sentence below the pictures names the row and the column of its worst place."),

@@ -1,0 +1,119 @@
+"""The statements of chapter 14 as laws: the blamed place, the rotation, the two halves, near and far, the walks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tutorial_lib import stored
+from tutorial_lib.experiments import hunt
+from tutorial_lib.explorer import blame, distribution, places, projection, walks
+from tutorial_lib.explorer.likelihood import PRIOR
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_limit_leaves_one_good_image_in_twenty_above():
+    values, good = torch.arange(100.0).flip(0), torch.arange(100) < 60  # the good ones are 99 down to 40
+    assert hunt.limit(values, good) == 96.0
+    assert int((values[good] > hunt.limit(values, good)).sum()) == 3
+
+
+def test_shares_count_the_nearer_pairs():
+    d = torch.tensor([[0.0, 1, 5], [1, 0, 3], [5, 3, 0]])
+    assert torch.equal(hunt.shares_below(d), torch.tensor([[0, 0, 1], [0, 0, 0.5], [1, 0.5, 0]]).double())
+
+
+def test_a_repair_changes_the_disc_and_nothing_else():
+    image, donor = torch.zeros(3, 32, 32), torch.ones(3, 32, 32)
+    found = hunt.repaired(image, donor, (10, 20), 5)
+    assert found[0, 10, 20] == 1 and found[0, 10, 24] == 1 and found[0, 10, 27] == 0 and found[0, 30, 2] == 0
+    assert torch.equal(hunt.repaired(donor, donor, (1, 1), 9), donor)
+
+
+def test_repairing_the_blamed_place_takes_the_alarm_away_and_other_places_do_not():
+    study = hunt.study("fastflow")
+    suspect = hunt.worst_good(study)
+    place = blame(study, suspect).place
+    donor = study.images[projection.nearest(study.vectors(), suspect, study.normal).index]
+    corners = [(12, 12), (12, 52), (52, 12)]
+    tried = torch.stack([hunt.repaired(study.images[suspect], donor, p, 8.0) for p in (place, *corners)])
+    after, limit = study.detector.score(tried), hunt.limit(study.scores, study.good)
+    assert study.scores[suspect] > limit and after[0] < limit and (after[1:] > limit).all()
+
+
+def test_the_worst_good_washer_hides_defects_and_shines_where_others_do_not():
+    study = hunt.study("fastflow")
+    suspect = hunt.worst_good(study)
+    assert 0.25 < float((study.scores[study.defective] < study.scores[suspect]).double().mean()) < 0.75
+    row, col = blame(study, suspect).place
+    grey = study.images[:, :, row - 4:row + 5, col - 4:col + 5].mean((1, 2, 3))
+    assert float((grey[study.train] > grey[suspect]).double().mean()) < 0.05
+    radius = study.vectors().norm(dim=1)
+    assert (radius[study.good] > radius[suspect]).any()  # a plot of latents is no plot of scores
+
+
+def test_good_images_that_were_not_trained_on_lie_further_out():
+    study = hunt.study("fastflow")
+    tails = [distribution.chi2_tail(study.latents[0][rows]) for rows in (study.train, study.good, study.defective)]
+    assert 0.01 < tails[0] < tails[1] < tails[2]
+
+
+def test_a_rotation_moves_the_blame_and_nothing_else():
+    study = hunt.study("fastflow")
+    suspect = hunt.worst_good(study)
+    found = blame(study, suspect)
+    z = study.latents[found.scale].double()
+    C = z.shape[1]
+    Q = torch.linalg.qr(torch.randn(C, C, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).Q
+    turned = torch.einsum("ij,njhw->nihw", Q, z)
+    assert (turned.square().sum(1) - z.square().sum(1)).abs().max() < 1e-8
+    row, col = places.cell_at(*found.place, (64, 64), z.shape[2:])
+    before, after = (v[suspect, :, row, col].square() for v in (z, turned))
+    assert torch.equal(before, found.channels)
+    assert before.max() / before.sum() > 0.5 and after.max() / after.sum() < 0.5 * before.max() / before.sum()
+    assert int(before.argmax()) != int(after.argmax())
+
+
+def test_the_per_position_gaussian_leaves_most_between_neighbours():
+    left = {m: distribution.neighbours(hunt.study(m).latents[0][hunt.study(m).good])
+            for m in ("gaussian", "cflow", "fastflow", "csflow")}
+    assert left.pop("gaussian") > 2 * max(left.values())
+
+
+def test_log_det_finds_no_more_hidden_defects_than_chance():
+    found = expected = 0.0
+    for category in stored.CATEGORIES:
+        for method in ("differnet", "cflow", "fastflow", "csflow"):
+            study = hunt.study(method, category)
+            parts = hunt.parts_of(study)
+            found += len(hunt.hidden(study, parts))
+            missed = study.defective & (parts[PRIOR] <= hunt.limit(parts[PRIOR], study.good))
+            expected += (1 - hunt.SHARE) * int(missed.sum())
+    assert 0 < found < 1.5 * expected
+
+
+def test_some_washers_are_near_in_latent_space_and_far_in_pixels():
+    study = hunt.study("mahalanobis")
+    latent, pixels = hunt.pair_shares(study)
+    i, j = hunt.best_pair(study)
+    assert latent[i, j] <= hunt.NEAR and pixels[i, j] > 0.9
+
+
+def test_with_many_dimensions_nearest_is_hardly_near():
+    def ratio(method):
+        study = hunt.study(method)
+        near = [projection.nearest(study.vectors(), int(k), study.train) for k in study.good.nonzero().flatten()]
+        return float(torch.tensor([n.distance / n.median for n in near]).median())
+
+    assert ratio("pca") < 0.5 < 0.7 < min(ratio("mahalanobis"), ratio("fastflow"))
+
+
+def test_half_way_between_two_washers_the_pyramid_does_not_come_back():
+    study = hunt.study("pyramidflow")
+    coder = walks.coder_of(study.detector)
+    i, j = hunt.best_pair(hunt.study("mahalanobis"))
+    a, b = (coder.encode(study.images[k:k + 1]) for k in (i, j))
+    length = float(walks.distance(a, b))
+    back = walks.walk(coder, a, b, torch.tensor([0.0, 0.5, 1.0]) * length).back / length
+    assert max(back[0], back[2]) < 0.01 and back[1] > 10 * max(back[0], back[2])
