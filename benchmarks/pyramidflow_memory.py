@@ -11,19 +11,17 @@ two images and says its largest resident memory, and that before the step. Write
 from __future__ import annotations
 
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+import rows
 import torch
 
 from tutorial_lib.detectors import PyramidFlow
 
-OUT = Path(__file__).with_name("results") / "12_pyramidflow_memory.json"
+NAME = "12_pyramidflow_memory"
 SIZES = (256, 512, 1024)
 IMAGES = 2
 
@@ -51,30 +49,29 @@ def one_step(size: int, reversible: bool) -> dict:
             "gradient_norm": float(f"{float(norm):.4g}")}
 
 
+def measured(size: int, way: str) -> dict:
+    """The row of a process of its own."""
+    done = subprocess.run([sys.executable, __file__, "--one", str(size), way], capture_output=True, text=True)
+    if done.returncode:  # the kernel ends what does not fit
+        return {"size": size, "reversible": way == "reversible", "images": IMAGES,
+                "failed": f"exit {done.returncode}: {(done.stderr.strip().splitlines() or ['killed'])[-1]}"}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def main() -> None:
-    """One process for each row, then the table."""
+    """One process for each row that is not there yet; the file is written when all sizes were asked for."""
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(one_step(int(sys.argv[2]), sys.argv[3] == "reversible")))
         return
-    rows = []
-    for size in map(int, sys.argv[1:] or SIZES):
+    found, sizes = [], tuple(map(int, sys.argv[1:])) or SIZES
+    for size in sizes:
         for way in ("plain", "reversible"):
-            done = subprocess.run([sys.executable, __file__, "--one", str(size), way], capture_output=True, text=True)
-            if done.returncode:  # the kernel ends what does not fit
-                row = {"size": size, "reversible": way == "reversible", "images": IMAGES,
-                       "failed": f"exit {done.returncode}: {(done.stderr.strip().splitlines() or ['killed'])[-1]}"}
-            else:
-                row = json.loads(done.stdout.splitlines()[-1])
-            rows.append(row)
+            row = rows.row_of({"of": NAME, "size": size, "way": way}, lambda: measured(size, way))  # noqa: B023
+            found.append(row)
             print(f"{size:5d} px  {way:10s}  " + (row.get("failed") or f"peak {row['peak_mib']:6d} MiB, of which "
                   f"{row['before_mib']} before the step; {row['cpu_seconds']} CPU seconds"), flush=True)
-    if sys.argv[1:]:
-        return
-    found = {"what": __doc__.splitlines()[0], "threads": 1, "rows": rows,
-             "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}}
-    part = OUT.with_suffix(".part")
-    part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, OUT)
+    if sizes == SIZES:
+        rows.write(NAME, __doc__.splitlines()[0], {"images": IMAGES, "flow": "PyramidFlow.paper"}, (0,), found)
 
 
 if __name__ == "__main__":
