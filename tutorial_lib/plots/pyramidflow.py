@@ -31,7 +31,7 @@ def _stack(ax: Axes, x: float, sides: Sequence[float], centres: Sequence[float],
         ax.text(x, y - side / 2 - 0.20, name, ha="center", va="center", fontsize=9.5)
 
 
-def pipeline(image: Tensor, heat: Tensor, size: int = 64, channels: int = 8, stacks: int = 4) -> Figure:
+def pipeline(image: Tensor, heat: Tensor, size: int = 64, channels: int = 3, stacks: int = 4) -> Figure:
     """PyramidFlow from the image to its map: stem, pyramid, flow between the levels, template, composition.
 
     Args:
@@ -103,7 +103,7 @@ def shares(groups: Mapping[str, tuple[Sequence[float], float]]) -> Figure:
     fig = Figure(figsize=(7.8, 2.7), dpi=style.DPI, layout="constrained")
     axes = fig.subplots(1, len(groups), sharey=True)
     for ax, (title, (alone, joint)) in zip(axes, groups.items(), strict=True):
-        names = [str(k + 1) for k in range(len(alone))] + ["whole batch"]
+        names = [str(k + 1) for k in range(len(alone))] + ["batch"]
         ax.bar(names, [*alone, joint], color=[style.SKY] * len(alone) + [style.ORANGE], edgecolor=style.BLACK, lw=0.7)
         ax.axhline(0, color=style.BLACK, lw=0.8)
         ax.set_title(title, fontsize=10.5)

@@ -17,8 +17,7 @@ def _photo(image: Tensor) -> np.ndarray:
 
 
 def _curve_axes(ax: Axes, normals: int, top: float, line: float) -> None:
-    ax.axhline(line, color=style.BLACK, lw=1, ls="--")
-    ax.text(normals, line, "dark enough", ha="right", va="bottom", fontsize=9.5)
+    ax.axhline(line, color=style.BLACK, lw=1.2, ls=(0, (1, 2)), label="dark below this")
     ax.set(xlabel="normals in the template", ylabel="maximum of the map", xlim=(0, normals + 1), ylim=(0, top))
 
 
@@ -36,6 +35,7 @@ class BuilderPicture:
         self.heat = middle.imshow(np.zeros((side, side)), cmap=style.SEQUENTIAL, vmin=0, vmax=top)
         self.fig.colorbar(self.heat, ax=middle, shrink=0.85)
         _curve_axes(right, normals, top, line)
+        right.legend(loc="upper right", fontsize=9.5)
         self.curve, = right.plot([], [], color=style.BLUE)
         self.dot, = right.plot([], [], marker="o", ms=9, mfc="none", mec=style.ORANGE, mew=2.5, ls="")
         self.moving = [self.image, self.heat, self.curve, self.dot]
@@ -57,7 +57,7 @@ def builder_strip(states: Sequence[tuple[str, Tensor, Tensor]], curves: Mapping[
         curves: label to the maximum of the map for 1, 2, … normals. line: below it a map counts as dark.
     """
     top = max(float(heat.max()) for _, _, heat in states)
-    fig = Figure(figsize=(8.4, 4.6), dpi=style.DPI, layout="constrained")
+    fig = Figure(figsize=(8.4, 3.9), dpi=style.DPI, layout="constrained")
     above, below = fig.subfigures(1, 2, width_ratios=(1.75, 1))
     axes = above.subplots(2, len(states))
     for column, (title, part, heat) in zip(axes.T, states, strict=True):
