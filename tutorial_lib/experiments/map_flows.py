@@ -79,10 +79,12 @@ def position_gaussian_map(detector: FastFlow, train: Tensor, images: Tensor) -> 
 class Thinned(Backbone):
     """A backbone of which one tap is read, and of that tap ``CHANNELS`` channels, drawn from a seed."""
 
+    MEAN, STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # the one inside normalises
+
     def __init__(self, backbone: Backbone, seed: int = 0, channels: int = CHANNELS):
         (name, tap), = backbone.taps.items()
         self.ALL_TAPS = {name: replace(tap, channels=channels)}
-        self.DEFAULT_TAPS, self.MEAN, self.STD = (name,), backbone.MEAN, backbone.STD
+        self.DEFAULT_TAPS = (name,)
         self.MIN_SIZE = backbone.MIN_SIZE
         super().__init__()
         self.inner, self.label, self.settings = backbone, backbone.label, backbone.settings
