@@ -40,7 +40,7 @@ class CSFlowSettings(base.Settings):
     blocks: int = 4
     kernel: int = 3
     last_kernel: int = 3
-    hidden: int = 64
+    hidden: int = 32
     exchange: bool = True
     gamma: float = 0.0
     gammas: str = "scale"
@@ -48,8 +48,8 @@ class CSFlowSettings(base.Settings):
     alpha: float = 3.0
     images_per_step: int = 8
     epochs: int = 0
-    steps: int = 180
-    lr: float = 1e-3
+    steps: int = 150
+    lr: float = 3e-3
     eps: float = 1e-8
     weight_decay: float = 1e-5
     clip: float = 1.0
