@@ -48,7 +48,7 @@ class CSFlowSettings(base.Settings):
     alpha: float = 3.0
     images_per_step: int = 8
     epochs: int = 0
-    steps: int = 150
+    steps: int = 180
     lr: float = 3e-3
     eps: float = 1e-8
     weight_decay: float = 1e-5
