@@ -53,7 +53,8 @@ def row(maps: torch.Tensor, data, **what) -> dict:
 
 def make(seed: int, **changed) -> detectors.Detector:
     """The detector of this table: the small setting with half of its steps."""
-    return detectors.create("cflow", progress=False, size=SETTINGS["size"], steps=SETTINGS["steps"], seed=seed, **changed)
+    known = {name: SETTINGS[name] for name in ("size", "steps")}
+    return detectors.create("cflow", progress=False, seed=seed, **known, **changed)
 
 
 @torch.no_grad()
