@@ -245,6 +245,20 @@ def test_a_loaded_detector_scores_the_same_to_the_bit(norm, normals, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(loaded.template, detector.template, strict=True))
 
 
+def test_a_training_that_was_stopped_and_continued_ends_where_an_uninterrupted_one_does(normals, tmp_path):
+    def stop(step, loss):
+        if step == 2:
+            raise KeyboardInterrupt
+
+    whole, parts = small(steps=5, norm="spatial"), small(steps=5, norm="spatial")
+    whole.fit(normals)
+    with pytest.raises(KeyboardInterrupt):
+        parts.fit(normals, callback=stop, resume=tmp_path / "checkpoint")
+    assert parts.state is None
+    parts.fit(normals, resume=tmp_path / "checkpoint")
+    assert torch.equal(parts.score(normals), whole.score(normals))
+
+
 def test_flips_turn_the_training_images_and_only_them(normals):
     seen = []
     detector = small(flips=True, steps=8)

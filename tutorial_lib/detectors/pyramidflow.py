@@ -176,7 +176,7 @@ class PyramidFlow(base.Detector):
     def _mean_latents(self, model: PyramidModel, images: Images, first: int) -> Levels:
         totals, left = None, first
         for batch, _ in self._batches(images, "template"):
-            sums = [z.double().sum(0, keepdim=True) for z in model(self.features(model, batch[:left]))]
+            sums = [z.cpu().double().sum(0, keepdim=True) for z in model(self.features(model, batch[:left]))]
             totals = sums if totals is None else [a + b for a, b in zip(totals, sums, strict=True)]
             left -= len(batch)
             if left <= 0:
@@ -185,7 +185,7 @@ class PyramidFlow(base.Detector):
 
     def level_maps(self, latents: Levels, template: Levels) -> Tensor:
         """What each level adds to the map, ``(B, L, S, S)``: mean over channels of |z_l - T_l|, enlarged, blurred."""
-        differences = tuple((z - t).abs().mean(1, keepdim=True) for z, t in zip(latents, template, strict=True))
+        differences = tuple((z - t.to(z)).abs().mean(1, keepdim=True) for z, t in zip(latents, template, strict=True))
         return blurred(level_contributions(differences)[:, :, 0], self.settings.map_sigma)
 
     def _map(self, batch):
