@@ -99,7 +99,8 @@ print(f"{inside:.0%} of the good washers have a larger radius; none has a higher
 # The two maps answer different questions. The radius adds up *all* entries; the score takes the worst *place*. One odd spot
 # is enough for a high score and hardly moves a sum of thousands of terms. **A plot of latents is not a plot of scores.** (Two
 # principal components show a part of the variance only; the axis says how large a part.)
-#
+
+# %% [markdown]
 # ## Are the latents what theory promises?
 #
 # A flow is trained so that good latents look like N(0, I): every entry standard normal, all entries independent. Four looks:
@@ -262,7 +263,8 @@ for name, at in (("as trained", z[suspect]), ("turned", turned[suspect])):
 # The score is the same to the last digit, and the blame has moved to another channel and spread out. **Place and scale are
 # properties of the picture; the channel is a property of the coordinates.** A flow may use any coordinates that give the same
 # likelihood. Blame a channel only to compare images *within one* trained model.
-#
+
+# %% [markdown]
 # ## Finding 2 · The two halves of a likelihood
 #
 # −log p(x) = −log p(z) − log_det. Which half does a score contain?
@@ -418,7 +420,8 @@ framed("Does the point half-way between two washers come back to where it was pu
 #     python -m tutorial_lib explore mine.safetensors --data DIR   a saved detector on your pictures
 #
 # It opens on this machine only, with a token in its address; no picture leaves the machine.
-#
+
+# %% [markdown]
 # ## Check yourself
 #
 # **1.** A good part and a scratch have the same score. In the first the blamed place moves the score when repaired, in the second it
@@ -445,7 +448,8 @@ framed("Does the point half-way between two washers come back to where it was pu
 # <details><summary>(b) Nothing, a channel is a feature.</summary>A channel of the *backbone* is a fixed feature. A flow mixes
 # them.</details>
 # <details><summary>(c) How large z is there.</summary>It is large in these coordinates; see the rotation above.</details>
-#
+
+# %% [markdown]
 # **4.** *(from chapter 05)* The log_det of an affine flow, for two different images,
 #
 # <details><summary>(a) is the same number.</summary>Right. That is why a Gaussian's score needs no log_det.</details>

@@ -66,8 +66,9 @@ def course_folder() -> Path:
                        "of the course, the one that holds notebooks/, and run the command again.")
 
 
-def choose_port(wanted: int | None, first: int = PORT, what: str = "JupyterLab") -> int:
-    """``wanted`` if it is free, else a sentence; without a wish the first free port from ``first`` on, said aloud."""
+def choose_port(wanted: int | None, first: int | None = None, what: str = "JupyterLab") -> int:
+    """``wanted`` if it is free, else a sentence; without a wish the first free port from ``first`` on (8888), said aloud."""
+    first = PORT if first is None else first
     if wanted is not None:
         if not 1 <= wanted <= 65535:
             raise CommandError(f"--port is {wanted}. Expected a number from 1 to 65535, such as {first}.")

@@ -252,7 +252,7 @@ def walk(pictures: Sequence[np.ndarray], shown: Sequence[int], moved: Sequence[f
     top, below = fig.subfigures(2, 1, height_ratios=(1, 1.1))
     for ax, picture, k in zip(top.subplots(1, len(pictures)), pictures, shown, strict=True):
         ax.imshow(np.clip(picture, 0, 1), cmap="gray", vmin=0, vmax=1)
-        ax.set_title(f"{moved[k]:+.0f}", fontsize=10)
+        ax.set_title(f"{moved[k]:+.1f}", fontsize=10)
         ax.set_axis_off()
     ax: Axes = below.subplots()
     ax.plot(moved, back, marker="o", color=style.BLUE)
