@@ -9,6 +9,7 @@ seed is not.
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import rows
@@ -32,8 +33,13 @@ def row(seed: int, share: float, method: str) -> dict:
 def main() -> None:
     """Make what is not there yet; the file is written after each seed and share."""
     torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="these only; other rows are kept")
+    options = parser.parse_args()
     todo = [(seed, share) for seed in SEEDS for share in sorted(SHARES, key=lambda s: s not in (0.0, 0.1))]
     for done, (seed, share) in enumerate(todo, 1):
+        if seed not in options.seeds:
+            continue
         for method in METHODS:
             rows.row_of(side_by_side.key_of(CATEGORY, seed, method, share),
                         lambda m=method, s=seed, part=share: row(s, part, m))

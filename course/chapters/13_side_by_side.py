@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13 · Side by side
 #
-# Five papers, five tables, and in each of them the authors' own method is printed in bold.
+# Five papers, five tables of results: other data, other features, other picture sizes, and numbers to one decimal.
 #
 # **Which method should you take for your parts, and which of all those numbers may you compare at all?**
 #
@@ -57,11 +57,11 @@ print("the same with a scratch, pixel AUROC of one map: "
 #
 # ## What is each score made of?
 #
-# **Predict.** Five flows. Each is trained with log p(z) + log_det. In how many of the five does log_det enter the
-# *score*?
+# **Predict.** Five flows, four of them trained with log p(z) + log_det (PyramidFlow's loss has neither). In how many of the
+# five does log_det enter the *score*?
 #
-# <details><summary>(a) In all five: it is part of the likelihood.</summary>It is, and four of the five papers leave it out
-# when they score.</details>
+# <details><summary>(a) In the four that are trained with it: it is part of the likelihood.</summary>It is, and three of the
+# four leave it out when they score.</details>
 # <details><summary>(b) In one.</summary>Yes: CFlow. The others rank by z alone, or by a distance.</details>
 # <details><summary>(c) In none.</summary>CFlow's map holds the full likelihood of each position's vector.</details>
 
@@ -85,7 +85,7 @@ for method in ("differnet", "cflow", "csflow", "fastflow", "pyramidflow"):
 # | cflow | one by one, told where | largest K − Σ exp(ℓ − max ℓ), with ℓ = log p/C at a position | **yes** |
 # | csflow | three maps that talk | mean z²/2 over all maps: −log p(z) | in the loss only |
 # | fastflow | one map, convolutions | largest −exp(−½ mean z²): a proxy | in the loss only |
-# | pyramidflow | pixels and their pyramid | largest distance to the mean latent: a template | in no place: it is 0 by construction, over a training batch |
+# | pyramidflow | pixels and their pyramid | largest distance to the mean latent: a template | nowhere: over a training batch it is 0 by construction |
 #
 # So "the likelihood" names four different things. Scores of two methods have different units and cannot be compared.
 # Their *rankings* can: that is what AUROC does.
