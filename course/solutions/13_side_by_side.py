@@ -111,6 +111,7 @@ if checks.ch13.passes("leak_check", leak_check):
 else:
     print("The answer waits for your function.")
 
+
 # %% [markdown]
 # ## 3 · Two methods, the same images (10 min)
 #
