@@ -87,6 +87,7 @@ for method in ("differnet", "cflow", "csflow", "fastflow", "pyramidflow"):
 # | fastflow | one map, convolutions | largest −exp(−½ mean z²): a proxy | in the loss only |
 # | pyramidflow | pixels and their pyramid | largest distance to the mean latent: a template | nowhere: over a training batch it is 0 by construction |
 #
+# %% [markdown]
 # So "the likelihood" names four different things. Scores of two methods have different units and cannot be compared.
 # Their *rankings* can: that is what AUROC does.
 
@@ -365,20 +366,22 @@ print(f"methods that lose: {(both.lost[:-1] > 0).sum()} of {len(both) - 1}; on a
 # %% [markdown]
 # Here the methods are small, 128 pixels and a backbone that has never seen a photograph. What to take home is the second
 # column beside the first.
-#
+
+# %% [markdown]
 # ## The published tables beside ours
 #
 # | what | image AUROC | data | resolution, features | how the reported state was chosen |
 # |---|---|---|---|---|
-# | DifferNet | 94.9 (third hand) | MVTec AD, 15 classes | 448 px, AlexNet | the code prints last and best epoch *on the test set*; which one the paper reports could not be verified |
-# | DifferNet | 97.7 (third hand) | tiles, published split | the same | the same, and the leak above |
-# | 1-nearest neighbour on pooled features | 80.0 / 97.7 | tiles, published split | AlexNet / EfficientNet-B5 | nothing to choose: the features alone make the difference |
-# | CFlow-AD | 98.3 (pixel 98.6, AUPRO 94.6) | MVTec AD | 128 to 512 px *by class*, WideResNet-50 | size per class and epoch per metric on the test set |
-# | CS-Flow | 98.7 | MVTec AD | 768 px, EfficientNet-B5 | the code prints the best epoch on the test set; an independent rerun gave 98.7 |
-# | FastFlow | 99.4 | MVTec AD | up to 448 px, CaiT | authors' code unpublished; a reimplementation reports both: pixel 98.3 best epoch on the test set, 97.3 last |
-# | PyramidFlow | 85.6 (pixel 97.1), second hand | MVTec AD, 12 of 15 classes | 1024 px, ResNet-18 | the code keeps the epoch that is best on the test set |
-# | ours | the tables above | factory, eight products | 64 px, backbone trained on formula pictures | last step, three seeds, nothing chosen |
-#
+# | DifferNet | 94.9, third hand | MVTec AD | 448 px, AlexNet | code prints last and best epoch *on the test set*; the paper's rule: not verified |
+# | DifferNet | 97.7, third hand | tiles, published split | the same | the same, and the leak above |
+# | 1-nearest neighbour | 80.0 / 97.7 | tiles, published split | AlexNet / EfficientNet-B5 | nothing to choose: features alone |
+# | CFlow-AD | 98.3 (pixel 98.6, AUPRO 94.6) | MVTec AD | 128 to 512 px *by class*, WideResNet-50 | size per class, epoch per metric, both on the test set |
+# | CS-Flow | 98.7 | MVTec AD | 768 px, EfficientNet-B5 | code prints the best epoch on the test set; an independent rerun: 98.7 |
+# | FastFlow | 99.4 | MVTec AD | best of four backbones, to 448 px | no released code; a reimplementation (CaiT, pixel): best epoch on the test set 98.3, last 97.3 |
+# | PyramidFlow | 85.6 (pixel 97.1), second hand | MVTec AD, 12 of 15 classes | 1024 px, ResNet-18 | code keeps the best epoch on the test set |
+# | ours | above | factory, 8 products | 64 px, backbone trained on formula pictures | last step, 3 seeds |
+
+# %% [markdown]
 # No two rows of that table may be compared: data, split, resolution, features and choice of the state all differ. Ours are
 # lower, for they are small; they are the ones that share everything but the method.
 
