@@ -123,8 +123,11 @@ def moved_model(norm: str):
     return detector, model
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("norm", "axes"), [("channel", (0, 1)), ("spatial", (0, 2, 3))])
+CVN, SVN, slow = ("channel", (0, 1)), ("spatial", (0, 2, 3)), pytest.mark.slow
+
+
+@pytest.mark.parametrize(("norm", "axes", "training"), [
+    (*CVN, True), (*SVN, False), pytest.param(*CVN, False, marks=slow), pytest.param(*SVN, True, marks=slow)])
 def test_latents_log_det_loss_and_map_are_those_of_plain_loops(norm, axes, training):
     detector, model = moved_model(norm)
     images = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

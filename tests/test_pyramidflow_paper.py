@@ -101,14 +101,14 @@ def test_the_log_scales_are_bounded_by_the_published_arc_tangent():
                                rtol=1e-6, atol=0)
 
 
-def test_the_round_trip_in_evaluation_is_as_exact_as_measured():
-    detector = PyramidFlow.small(size=64, channels=16, progress=False)
+def test_the_round_trip_in_evaluation_is_exact_to_five_digits_in_float32():
+    detector = PyramidFlow.small(size=32, channels=16, progress=False)
     model, draw = detector.build_model().eval(), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for p in model.parameters():
             p.add_(0.02 * torch.randn(p.shape, generator=draw))
-        x = model.stem(torch.rand(2, 3, 64, 64, generator=draw))
-        assert (model.back(model(x)) - x).abs().max() < 1e-4
+        x = model.stem(torch.rand(2, 3, 32, 32, generator=draw))
+        assert (model.back(model(x)) - x).abs().max() < 1e-5
         levels = model.pyramid(x)
         back = model.flow.inverse(model.flow(levels)[0])[0]
-    assert max(float((a - b).abs().max()) for a, b in zip(levels, back, strict=True)) < 1e-4
+    assert max(float((a - b).abs().max()) for a, b in zip(levels, back, strict=True)) < 1e-5

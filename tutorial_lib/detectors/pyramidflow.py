@@ -29,7 +29,8 @@ Numbers: the released code (github.com/gasharper/PyramidFlow). Where it and the 
 What ``small`` changes: 64 px, 3 x 3 windows, four images (six pairs) a step, 200 steps, lr 1e-2, the map blurred by
 one pixel, and 3 channels instead of 16. With C > 3 the stem leaves C - 3 directions empty: all images agree there. The
 flow can stretch those, shrink the three that say something, and keep its volume; the loss falls to almost nothing
-without much being learned. With C = 3 no direction is empty (``benchmarks/pyramidflow_ablation.py`` measures both).
+without much being learned. With C = 3 no direction is empty. ``benchmarks/pyramidflow_ablation.py`` measures both, and
+``norm="spatial"``, which ranks the images of both its products better and the pixels of one of them worse.
 """
 
 from __future__ import annotations
