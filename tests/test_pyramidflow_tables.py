@@ -44,3 +44,17 @@ def test_the_flow_learns_and_is_ahead_of_the_residual_on_pixels():
         of = lambda name, product=product: mean(r["auroc"] for r in rows if (r["product"], r["row"]) == (product, name))
         assert of("small") > of("untrained")
         assert of("small") > of("pca")
+
+
+def test_reversible_training_needs_less_memory_for_the_same_step_and_more_so_for_larger_images():
+    rows = {(r["size"], r["reversible"]): r for r in stored("12_pyramidflow_memory")["rows"]}
+    sizes = sorted({size for size, _ in rows})
+    assert sizes[-1] == 1024
+    shares = []
+    for size in sizes:
+        plain, saving = rows[size, False], rows[size, True]
+        assert abs(plain["loss"] - saving["loss"]) <= 1e-4 * plain["loss"]
+        assert abs(plain["gradient_norm"] - saving["gradient_norm"]) <= 1e-2 * plain["gradient_norm"]
+        shares.append((saving["peak_mib"] - saving["before_mib"]) / (plain["peak_mib"] - plain["before_mib"]))
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] < 0.6
