@@ -96,8 +96,6 @@ MEMORY = Exercise(
     suspects=(
         Suspect("a root of a negative number: |a|² − 2ab + |b|² is below 0 by rounding; use .clamp(min=0)",
                 lambda bank, f: _squares(bank, f).amin(1).sqrt().view(len(f), *f.shape[2:])),
-        Suspect("a root of a negative number: take .clamp(min=0) before the root of every pair",
-                lambda bank, f: _squares(bank, f).sqrt().amin(1).view(len(f), *f.shape[2:])),
         Suspect("the distance to the mean of the bank: no patch need look like the mean", _mean_patch),
         Suspect("the mean distance to all patches of the bank: the nearest one is due",
                 _wrong(lambda g: g.norm(dim=-1).mean(-1))),
