@@ -119,13 +119,33 @@ def test_a_swap_of_edge_and_middle_is_noticed_only_by_a_flow_that_is_told(traine
 
 @pytest.mark.slow
 def test_a_moved_capacitor_raises_the_map_of_the_told_flow_more(trained):
-    normals = factory.normal("board", 20, size=64, seed=100)
-    moved, mask = study.exchanged(normals, (36, 48), (32, 11), 4)
+    normals, moved = (draw() for draw in (good_boards, moved_boards))
+    mask = (normals - moved).abs().amax(1) > factory.VISIBLE
     rise = {}
     for name, detector in (("told", trained.told), ("untold", trained.untold)):
         before, after = (study.doubts(detector, images).sum(1) for images in (normals, moved))
         rise[name] = float((after - before)[mask].mean())
     assert rise["told"] > rise["untold"] + 0.05
+
+
+def good_boards(size: int = 64, n: int = 20) -> torch.Tensor:
+    return factory.split("board", size=size, n_train=1, n_good=n, n_per_kind=1, seed=0).test[:n]
+
+
+def moved_boards(**sizes) -> torch.Tensor:
+    with study.part_moved("C1", -0.62, 0.06):
+        return good_boards(**sizes)
+
+
+def test_a_moved_part_is_drawn_elsewhere_and_the_factory_stays_as_it_was():
+    good, moved, again = good_boards(n=1), moved_boards(n=1), good_boards(n=1)
+    assert torch.equal(good, again)
+    changed = ((good - moved).abs().amax(1) > factory.VISIBLE)[0]
+    assert changed[32:37, 10:14].all() and changed[35:39, 46:50].all()  # the new place and the old one
+    changed[27:42, 5:19] = changed[30:44, 41:56] = False
+    assert not changed.any()
+    with pytest.raises(ValueError, match="no part 'C9'"), study.part_moved("C9", 0, 0):
+        pass
 
 
 @pytest.mark.skipif(not (RESULTS / "09_cflow_position.json").exists(), reason="not measured yet")

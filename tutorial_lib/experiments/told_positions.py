@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from tutorial_lib import metrics
 from tutorial_lib.data import factory
+from tutorial_lib.data.factory import board
 from tutorial_lib.data.splits import Split
 from tutorial_lib.detectors import CFlow
 
@@ -89,6 +91,25 @@ def exchanged(images: Tensor, a: tuple[int, int], b: tuple[int, int], radius: in
         found = torch.lerp(found, images.roll((y - from_y, x - from_x), dims=(2, 3)), alpha)
         mask |= alpha > 0
     return found, mask.expand(len(images), -1, -1)
+
+
+@contextmanager
+def part_moved(name: str, u: float, v: float):
+    """While this block runs, the factory draws one part of the board at another place: no seam, its own light.
+
+    Everything else stays, number by number, so a board drawn inside and outside of the block differ in that part alone.
+
+    Args:
+        name: of a part in ``factory.layout.LAYOUT``. u, v: its place, in units of half the picture's side.
+    """
+    before = board.LAYOUT
+    if name not in [part[0] for part in before]:
+        raise ValueError(f"The board has no part {name!r}. Expected one of {', '.join(part[0] for part in before)}.")
+    board.LAYOUT = tuple((part[0], u, v, *part[3:]) if part[0] == name else part for part in before)
+    try:
+        yield
+    finally:
+        board.LAYOUT = before
 
 
 @torch.no_grad()
