@@ -35,8 +35,8 @@ ANSWERED = """before => new Promise(done => {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """2,000 pictures in the layout of MVTec AD: 100 washers of the factory and copies in other light."""
-    root, split = tmp_path_factory.mktemp("pictures"), factory.split("washer", 64, 20, 20, 4, seed=3)
-    rng, groups = np.random.default_rng(0), ["train/good"] * 20 + [f"test/{kind}" for kind in split.kinds]
+    root, split = tmp_path_factory.mktemp("pictures"), factory.split("washer", 64, 25, 51, 4, seed=3)
+    rng, groups = np.random.default_rng(0), ["train/good"] * 25 + [f"test/{kind}" for kind in split.kinds]
     images = (255 * np.concatenate([split.train, split.test]).transpose(0, 2, 3, 1)).round()
     for i in range(IMAGES):
         k = i % len(images)

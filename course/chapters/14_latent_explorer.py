@@ -319,7 +319,7 @@ print(f"all rows together: {found['hidden, caught by −log_det'].sum()} defects
 #
 # ## Finding 3 · Near in latent space, far in pixels
 #
-# **A tempting mistake: "its nearest neighbour in latent space is a similar picture."** Similar in what? Take the Mahalanobis detector.
+# **A common misconception: "its nearest neighbour in latent space is a similar picture."** Similar in what? Take the Mahalanobis detector.
 # Its features are averaged over positions (chapter 08), so places are gone. For each pair of washers, compare two
 # distances: between their latents, and between their pixels.
 

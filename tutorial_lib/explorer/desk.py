@@ -33,6 +33,7 @@ class Desk:
     def __init__(self, study: Study, masks: Tensor | None = None):
         self.study, self.masks = study, masks
         self.all_vectors = study.vectors()
+        self.squares = self.all_vectors.square().sum(1)
         self.reference = {name: _centre_and_spread(t[study.good]) for name, t in study.terms.items()}
         self.looks = pictures.looks(study.groups)
         entries = max([3] + [z.shape[1] if z.ndim == 4 else z.shape[-1] for z in study.latents])
@@ -90,7 +91,7 @@ class Desk:
         s = self.study
         gradient = gradient_map(s.detector, s.images[index:index + 1])[0]
         found = blame(s, index, gradient)
-        near = projection.nearest(self.all_vectors, index, s.normal)
+        near = projection.nearest(self.all_vectors, index, s.normal, self.squares)
         spreads = [(found.terms[name] - centre) / spread for name, (centre, spread) in self.reference.items()]
         heat = None if s.maps is None else _to(s.maps[index], s.images.shape[-1])
         where = (f"channels at the cross, {s.scales[found.scale]}" if s.has_positions(found.scale) or

@@ -17,23 +17,38 @@ class Plane(NamedTuple):
     share: float | None
 
 
+EXACT = 512  # up to so many images or entries all components are computed; beyond, the first few by sampling
+
+
 def principal_plane(vectors: Tensor, fit: Tensor | None = None) -> Plane:
     """The two directions in which the vectors vary most (Pearson 1901).
 
     Args:
-        vectors: ``(N, D)``; D may be much larger than N: only N × N products are formed.
-        fit: ``(N,)`` bool, the images whose spread decides the directions; all by default.
+        vectors: ``(N, D)``. fit: ``(N,)`` bool, the images whose spread decides the directions; all by default.
     """
-    v = vectors.double()
-    used = v if fit is None else v[fit]
+    used = vectors if fit is None else vectors[fit]
     mean = used.mean(0)
     used = used - mean
-    values, sides = torch.linalg.eigh(used @ used.T)  # (n,), ascending
-    top = sides[:, -2:].flip(1) / values[-2:].flip(0).clamp(min=1e-12).sqrt()  # (n, 2)
-    directions = used.T @ top  # (D, 2) of length 1
+    directions = _first_two(used.double() if min(used.shape) <= EXACT else used)  # (D, 2) of length 1
     directions = directions * directions.gather(0, directions.abs().argmax(0, keepdim=True)).sign()  # a fixed sign
-    share = float(values[-2:].sum() / values.clamp(min=0).sum().clamp(min=1e-12))
-    return Plane(((v - mean) @ directions).float(), ("1st principal component", "2nd"), share)
+    points = (vectors - mean).to(directions) @ directions
+    total = float(used.square().sum())
+    share = float((used.to(directions) @ directions).square().sum()) / total if total > 0 else 0.0
+    return Plane(points.float(), ("1st principal component", "2nd"), share)
+
+
+def _first_two(centred: Tensor) -> Tensor:
+    """Unit vectors ``(D, 2)``: through the smaller of the two product matrices, or for large ones by sampling (Halko,
+    Martinsson, Tropp 2011, arXiv 0909.4061)."""
+    n, d = centred.shape
+    if min(n, d) > EXACT:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return torch.svd_lowrank(centred, q=8, niter=6)[2][:, :2]
+    if d <= n:
+        return torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -2:].flip(1)
+    values, sides = torch.linalg.eigh(centred @ centred.T)  # (n,), ascending
+    return centred.T @ (sides[:, -2:].flip(1) / values[-2:].flip(0).clamp(min=1e-12).sqrt())
 
 
 def radius_plane(vectors: Tensor, scores: Tensor) -> Plane:
@@ -51,15 +66,22 @@ class Nearest(NamedTuple):
     median: float
 
 
-def nearest(vectors: Tensor, index: int, among: Tensor) -> Nearest:
-    """Which of the images ``among`` ``(N,) bool`` lies nearest to image ``index``, itself excluded."""
-    distance = (vectors - vectors[index]).double().norm(dim=1)
+def nearest(vectors: Tensor, index: int, among: Tensor, squares: Tensor | None = None) -> Nearest:
+    """Which of the images ``among`` ``(N,) bool`` lies nearest to image ``index``, itself excluded.
+
+    Args:
+        squares: ``(N,)``, the squared lengths of the vectors where known: then one product instead of N differences.
+    """
     candidates = among.clone()
     candidates[index] = False
     if not candidates.any():
         raise ValueError("There is no other image to compare with. Give at least two normal images.")
-    found = distance.masked_fill(~candidates, torch.inf)
-    return Nearest(int(found.argmin()), float(found.min()), float(distance[candidates].median()))
+    squares = vectors.square().sum(1) if squares is None else squares
+    rough = (squares + squares[index] - 2 * (vectors @ vectors[index])).clamp(min=0).sqrt()  # (N,), a few digits
+    few = rough.masked_fill(~candidates, torch.inf).topk(min(5, int(candidates.sum())), largest=False).indices
+    exact = (vectors[few] - vectors[index]).double().norm(dim=1)
+    best = int(exact.argmin())
+    return Nearest(int(few[best]), float(exact[best]), float(rough[candidates].median()))
 
 
 def distances(vectors: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy import ndimage, stats
 from torch import Tensor
 
@@ -117,8 +118,9 @@ class CardPicture:
             self.tiles[1].imshow(blank[..., 0], cmap=style.SEQUENTIAL, vmin=low, vmax=high),
             self.tiles[2].imshow(blank[..., 0], cmap=style.NEUTRAL, vmin=0, vmax=1), self.tiles[3].imshow(blank))
         self.outlines = [ax.imshow(np.zeros((side, side, 4))) for ax in self.tiles[:2]]
-        self.crosses = [ax.plot([], [], marker="+", ms=15, mew=2.2, color=c)[0]
-                        for ax, c in zip(self.tiles[:3], (style.BLACK, "white", "white"), strict=True)]
+        rim = [withStroke(linewidth=4.5, foreground="white")]  # so that the cross is seen on dark ground and on light
+        self.crosses = [ax.plot([], [], marker="+", ms=15, mew=2.2, color=style.BLACK, path_effects=rim)[0]
+                        for ax in self.tiles[:3]]
         self.titles = [ax.set_title("Two lines\nof text", fontsize=10) for ax in self.tiles]
         for ax in self.tiles:
             ax.set_axis_off()
