@@ -104,7 +104,8 @@ def jobs():
             yield "cflow", product, seed, {}
             yield "cflow", product, seed, {"position": False}
         yield "cflow", "board", seed, {"lr": SLOW}
-        yield "cflow", "board", seed, {"position": False, "width": WIDE}
+        for product in ("board", "carpet"):
+            yield "cflow", product, seed, {"position": False, "width": WIDE}
 
 
 def key_of(kind: str, product: str, seed: int, changed: dict) -> dict:
