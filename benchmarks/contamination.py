@@ -31,27 +31,30 @@ def row(seed: int, share: float, method: str) -> dict:
 
 
 def main() -> None:
-    """Make what is not there yet; the file is written after each seed and share."""
+    """Make what is not there yet; the file is written after each row."""
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="these only; other rows are kept")
     options = parser.parse_args()
-    todo = [(seed, share) for seed in SEEDS for share in sorted(SHARES, key=lambda s: s not in (0.0, 0.1))]
-    for done, (seed, share) in enumerate(todo, 1):
-        if seed not in options.seeds:
-            continue
-        for method in METHODS:
-            rows.row_of(side_by_side.key_of(CATEGORY, seed, method, share),
-                        lambda m=method, s=seed, part=share: row(s, part, m))
-        found = []
-        for s, part in todo:
-            for m in METHODS:
-                cell = rows.cell_of(side_by_side.key_of(CATEGORY, s, m, part))
+    todo = [(seed, share, method) for seed in options.seeds for share in (0.0, 0.1, 0.05, 0.02) for method in METHODS]
+    for done, (seed, share, method) in enumerate(todo, 1):
+        rows.row_of(side_by_side.key_of(CATEGORY, seed, method, share),
+                    lambda m=method, s=seed, part=share: row(s, part, m))
+        rows.report(done, len(todo), f"seed {seed}, {share:.0%}, {method}: {write()} rows")
+
+
+def write() -> int:
+    """Collect every row that exists; the number of rows."""
+    found = []
+    for seed in SEEDS:
+        for share in SHARES:
+            for method in METHODS:
+                cell = rows.cell_of(side_by_side.key_of(CATEGORY, seed, method, share))
                 if cell.exists():
-                    full = json.loads(cell.read_text(encoding="utf-8")) | {"share": part}
+                    full = json.loads(cell.read_text(encoding="utf-8")) | {"share": share}
                     found.append({name: full[name] for name in KEPT})
-        rows.write(NAME, __doc__.splitlines()[0], {"factory": study.SPLIT, "size": study.SIZE}, SEEDS, found)
-        rows.report(done, len(todo), f"seed {seed}, {share:.0%}: {len(found)} rows")
+    rows.write(NAME, __doc__.splitlines()[0], {"factory": study.SPLIT, "size": study.SIZE}, SEEDS, found)
+    return len(found)
 
 
 if __name__ == "__main__":
