@@ -137,7 +137,7 @@ for who, rows in (("train", study.train), ("good", study.good), ("defective", st
 #
 # **A tempting mistake: "the flow was trained to N(0, I), so good latents are N(0, I)."** *Training* images are pushed there,
 # and even they keep heavy tails. Good washers that were not trained on have more positions in the tail again. An alarm at the 1 %
-# point of a χ² table would ring far too often; chapter [15](15_your_own_images.ipynb) takes its limit from good images instead.
+# point of a χ² table would ring far too often; chapter 15 takes its limit from good images instead.
 #
 # The same looks for all eight detectors on washers:
 
@@ -483,7 +483,7 @@ framed("Does the point half-way between two washers come back to where it was pu
 
 # %% [markdown]
 # **Next.** Three findings to make yourself, 30 minutes, no code: [exercises/14](../exercises/14_latent_explorer.ipynb).
-# Then chapter [15](15_your_own_images.ipynb): your own photographs.
+# Then chapter 15: your own photographs.
 #
 # **Sources.** Principal components: Pearson 1901. Kolmogorov–Smirnov distance: Kolmogorov 1933, Smirnov 1948. Distances in many
 # dimensions: Beyer, Goldstein, Ramakrishnan, Shaft 1999. Gradient maps: DifferNet, WACV 2021, arXiv 2008.12577. Scores: CFlow-AD, WACV
