@@ -56,7 +56,7 @@ def test_a_nonsense_pyramid_is_undone_exactly_and_holds_up_to_four_thirds_as_man
 @pytest.mark.slow
 def test_without_volume_normalisation_the_loss_falls_because_everything_shrinks():
     boards = factory.normal("board", 40, size=64, seed=0)[:, :, ::2, ::2].contiguous()
-    runs = {norm: list(volume.trained_in_view(boards, norm, steps=50, size=32))
+    runs = {norm: list(volume.trained_in_view(boards, norm, steps=40, size=32))
             for norm in ("none", "channel")}
     assert runs["none"][0][0] == pytest.approx(runs["channel"][0][0])              # the same start
     assert runs["none"][-1][0] < 0.1 * runs["channel"][-1][0]

@@ -200,24 +200,24 @@ for step in range(41):
 #
 # Now the training goal: the latents of any two good parts shall agree. No density, no log_det; the loss is a distance.
 #
-# **Predict.** Train a flow of such couplings on this goal, 50 steps, nothing else. What does the loss say, and what has the
+# **Predict.** Train a flow of such couplings on this goal, 40 steps, nothing else. What does the loss say, and what has the
 # flow learned?
 
 # %%
 half = boards.train[:60, :, ::2, ::2].contiguous()                         # (60, 3, 32, 32): every second pixel
 runs = {}
 for name, norm in (("nothing forbids shrinking", "none"), ("volume normalisation", "channel")):
-    runs[name] = list(zip(*volume.trained_in_view(half, norm, steps=50, size=32), strict=True))
+    runs[name] = list(zip(*volume.trained_in_view(half, norm, steps=40, size=32), strict=True))
 said = "; ".join(f"{name}: loss {loss[0]:.2g} → {loss[-1]:.2g}, log_det per number {log_det[-1] + 0.0:.2f}"
                  for name, (loss, log_det) in runs.items())
-plots.show(pictures.shrinking(runs), f"Fifty steps on boards of 32 pixels, twice, with the same starting weights. {said}.")
+plots.show(pictures.shrinking(runs), f"Forty steps on boards of 32 pixels, twice, with the same starting weights. {said}.")
 shrunk = runs["nothing forbids shrinking"][1][-1]
 print(f"nothing forbids shrinking: a number is multiplied by e^{shrunk:.2f} = {2.718281828 ** shrunk:.3f} on average")
 
 # %% [markdown]
 # The loss looks perfect. The flow has found the exponent s: by making it negative nearly everywhere it sends every board, good
 # or not, to almost the same point. (Not to zero: t is free, so the point may lie anywhere.) It is still invertible. But what
-# told two boards apart is now a few hundredths as large, and nobody asked the flow to keep the part that matters.
+# told two boards apart is now less than a hundredth as large, and nobody asked the flow to keep the part that matters.
 #
 # *Who pays for shrinking?* In chapters 05 to 11, log_det stands in the loss with a minus: to shrink costs as much as the
 # likelihood gains. Here nothing in the loss answers. So the architecture must.
@@ -456,7 +456,6 @@ here = metrics.auroc(again.anomaly_map(live.test).amax((1, 2)), live.labels)
 there = stored.query("study == 'resolution' and product == 'board' and seed == 0").auroc.iloc[0]
 print(f"board, 32 pixels, seed 0: stored {there:.3f}; trained again here, the same: {abs(here - there) < 0.03}")
 
-
 # %% [markdown]
 # What to read off, from three seeds:
 #
@@ -482,10 +481,11 @@ steps["way"] = steps.reversible.map({False: "keeps activations", True: "computes
 steps["step, MiB"] = steps.peak_mib - steps.before_mib                     # without the program itself
 display(steps.pivot(index="size", columns="way", values=["step, MiB", "cpu_seconds", "loss"]))
 
+
 # %% [markdown]
-# One training step of the paper's flow on two images, one core, no GPU: the same loss, well under half of the memory at the
+# One training step of the paper's flow on two images, one core, no GPU: the same loss, half of the memory or less at the
 # larger sizes, for a tenth to a third more computing. Here it is an option, `reversible=True`. It also shows what a CPU is not
-# made for: a step at 1024 pixels takes minutes, and an epoch has a hundred.
+# made for: a step at 1024 pixels takes minutes, and an epoch of 200 images has a hundred steps.
 #
 # ## Break it: the released running means
 #
