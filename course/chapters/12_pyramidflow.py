@@ -208,7 +208,7 @@ half = boards.train[:60, :, ::2, ::2].contiguous()                         # (60
 runs = {}
 for name, norm in (("nothing forbids shrinking", "none"), ("volume normalisation", "channel")):
     runs[name] = list(zip(*volume.trained_in_view(half, norm, steps=40, size=32), strict=True))
-said = "; ".join(f"{name}: loss {loss[0]:.2g} → {loss[-1]:.2g}, log_det per number {log_det[-1] + 0.0:.2f}"
+said = "; ".join(f"{name}: loss {loss[0]:.2g} → {loss[-1]:.2g}, log_det per number {round(log_det[-1], 2) + 0.0:.2f}"
                  for name, (loss, log_det) in runs.items())
 plots.show(pictures.shrinking(runs), f"Forty steps on boards of 32 pixels, twice, with the same starting weights. {said}.")
 shrunk = runs["nothing forbids shrinking"][1][-1]
