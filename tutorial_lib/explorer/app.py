@@ -174,10 +174,10 @@ class Explorer:
             return
         self._busy = True
         try:
+            view = self.desk.card(index)
+            self.card.value, self.text.value = view.png, live(view.alt)  # first what was asked for, then the rest
             self.map.selected = self.number.value = index
             self.rank.value = int((self._order == index).nonzero()[0]) + 1
-            view = self.desk.card(index)
-            self.card.value, self.text.value = view.png, live(view.alt)
             self._index, self._spot = index, (view.numbers["row"], view.numbers["column"])
             if self.desk.study.has_positions(int(view.numbers["scale"])):
                 self.at.value = int(view.numbers["scale"])
