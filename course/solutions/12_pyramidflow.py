@@ -39,10 +39,9 @@ from tutorial_lib import checks
 # %%
 def laplacian_split(x, levels, down, up):
     """x: (B, C, H, W). down, up: half and double the sides. Returns a list of `levels` tensors, the finest first."""
-    times = 2 ** (levels - 1)
+    pyramid, times = [], 2 ** (levels - 1)
     if x.shape[2] % times or x.shape[3] % times:
         raise ValueError(f"{levels} levels need sides that are multiples of {times}. Found {tuple(x.shape[2:])}.")
-    pyramid = []
     for _ in range(levels - 1):
         smaller = down(x)                     # (B, C, H/2, W/2)
         ### BEGIN SOLUTION
