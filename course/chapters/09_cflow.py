@@ -367,8 +367,9 @@ plots.show(gallery.strip([moved[0], moved[0]], ["CFlow, told", "CFlow, not told"
            f"and by {rise['not told']:.2f} when it is not (mean over 30 boards, of {len(taps)} possible).")
 
 # %% [markdown]
-# The first line answers the question. To a flow that does not know where it is, a capacitor is no surprise: it has seen one on
-# each of the 100 boards. Nor is an empty place.
+# Read the first line together with the figure. To a flow that does not know where it is, a capacitor as such is no surprise: it
+# has seen one on each of the 100 boards. Nor is an empty place. What it may still notice is what a cell sees *around* the
+# capacitor: neighbours that it never has.
 #
 # The second line is a warning. A pasted disc has a *seam*, and a seam is a surprise anywhere, so every method finds it. Whoever
 # makes test defects by cut and paste tests for seams. (It was our first try.)
@@ -513,7 +514,7 @@ for (product, name), one in odd.groupby(["product", "other"]):
 #
 # 1. **The flow need not win.** The lines of differences say where it beats the Gaussians on the same taps, and where not.
 # 2. **Told against not told is two switches.** Networks are twice as wide as what they read, so without the code they are
-#    smaller too. The wide one makes up for it. What it gains was size; what is left is place. On a carpet only size can help.
+#    smaller too. The wide one makes up for it. What it gains was size; what is left is place. A gain on the carpet is one of size.
 # 3. **Look at the kinds.** The code helps with scratches too: it lowers what they must stand out against.
 # 4. **Scales:** is there one that beats the sum, and is it the same one on all products?
 # 5. **Test-set maxima** move the AUROC little: one factor per scale hardly changes the order within a call. The harm is
