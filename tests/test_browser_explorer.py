@@ -103,7 +103,6 @@ def test_a_click_answers_at_once_with_two_thousand_images(page, address, tmp_pat
     assert len(took) == CLICKS
     card, place = (statistics.median(times) for times in zip(*took, strict=True))
     print(f"click to the card: median {card:.0f} ms; to the place below it: {place:.0f} ms; {took}; {tmp_path}")
-    assert card <= LIMIT_MS
 
     canvas.focus()
     before, was = page.evaluate(PICTURES), number.input_value()
@@ -115,6 +114,7 @@ def test_a_click_answers_at_once_with_two_thousand_images(page, address, tmp_pat
     assert number.input_value() != was
     assert page.refused == [], "these requests would have left the machine"
     assert page.complaints == []
+    assert card <= LIMIT_MS
 
 
 def test_without_the_token_and_outside_the_page_nothing_is_served(address, folder):
