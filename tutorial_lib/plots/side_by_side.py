@@ -91,8 +91,8 @@ def correlations(panels: Mapping[str, tuple[Numbers, Numbers]]) -> Figure:
     fig, axes = plt.subplots(1, len(panels), figsize=(7.0, 2.7), sharey=True, layout="constrained", squeeze=False)
     edges = np.linspace(0.4, 1, 31)  # what lies below is counted at 0.4
     for ax, (title, (good, bad)) in zip(axes[0], panels.items(), strict=True):
-        ax.hist(np.clip(good, 0.4, 1), edges, density=True, histtype="step", color=style.BLUE, lw=1.8, label="good")
-        ax.hist(np.clip(bad, 0.4, 1), edges, density=True, histtype="step", color=style.ORANGE, lw=1.8, label="defective")
+        for values, colour, label in ((good, style.BLUE, "good"), (bad, style.ORANGE, "defective")):
+            ax.hist(np.clip(values, 0.4, 1), edges, density=True, histtype="step", color=colour, lw=1.8, label=label)
         ax.set(title=title, xlabel="highest correlation with a training picture")
     axes[0, 0].set_ylabel("density of test pictures")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
