@@ -113,6 +113,7 @@ for name, cells in (("here, 64 px", [y.shape[-1] for y in y_train]), ("paper, 76
           f"{sum(positions) / positions[0] - 1:.1%} more than the largest alone")
 print(f"numbers of one image in the paper: D = 304 · {24**2 + 12**2 + 6**2} = {304 * (24**2 + 12**2 + 6**2):,}")
 
+
 # %% [markdown]
 # ## Rung 1 · One map
 #
@@ -152,6 +153,7 @@ shapes = [x.shape[1:] for x in xs]
 rows = flows.Flattened.join(xs)                                            # (2, 336): all numbers in one row
 report = law_check(flows.Flattened(three, shapes), rows)
 print(f"every law holds on the {rows.shape[1]} numbers, log_det against autograd included: {report.ok}")
+
 
 # %% [markdown]
 # Sum, because the joint Jacobian is block-diagonal (chapter 03): its determinant is the product of three.
@@ -211,6 +213,7 @@ plots.show(pictures.jacobians(J, edges, ["scale 0", "1", "2"]),
            f"Joint Jacobians, one row per output; white is exactly zero. Left: three blocks. Middle: neighbours look at each "
            f"other; scales 0 and 2 do not. Right: the same entries, all passing numbers first: nothing above the diagonal "
            f"(largest entry {float(upper):.0f}). ln|det| by slogdet {logs[0]:.4f}, sum of the logarithms of the diagonal {logs[1]:.4f}.")
+
 
 # %% [markdown]
 # The contact fills entries *below* the diagonal. A triangular determinant does not look at them. So the scales may

@@ -165,6 +165,7 @@ for gammas in ((0.0, 0.0, 0.0), (0.5, 0.5, 0.5)):
     error = max(float((a - b).abs().max()) for a, b in zip(back, xs))
     print(f"gammas {gammas[0]}: largest error of the round trip {error:.2g}")
 
+
 # %% [markdown]
 # **Law.** The inverse undoes the block at every scale, with gammas away from 0, and its log_det is minus the forward one.
 # Write the function with both flaws repaired.
