@@ -68,7 +68,8 @@ checks.ch12.check("laplacian_split", laplacian_split, laplacian_join)
 # ## 2 · A distance in frequencies (6 min)
 #
 # The Fourier transform writes a picture as a sum of waves. Normalised as a *rotation* (`norm="ortho"`), it keeps
-# lengths: that is Parseval's law. PyramidFlow compares pictures by the magnitudes |F| themselves, not by their squares.
+# lengths: that is Parseval's law. PyramidFlow takes the magnitudes |F| of a map of differences (there: squared differences of
+# latents, joined), not their squares. Here, on the plain difference of two pictures, you see what that changes.
 #
 # $$\text{gap} = \operatorname{mean}\ |F(a - b)|^{\text{power}}$$
 #
@@ -117,7 +118,7 @@ checks.ch12.check("unit_volume", unit_volume)
 
 
 # %% [markdown]
-# Rotation or not? Ten steps away from a random rotation, the volume is still 1 and the shape is not.
+# Rotation or not? Ten steps away from a random orthogonal matrix, the volume is still 1 and the shape is not.
 
 # %%
 def rotation_or_not():
@@ -143,7 +144,8 @@ else:
 # %% [markdown]
 # ## 4 · Volume normalisation (12 min)
 #
-# A coupling multiplies by $e^{s}$. Take the mean of s away and one place can only grow where another shrinks. The batch
+# A coupling multiplies by $e^{s}$. Take the mean of s away, and one number can only grow if another one
+# shrinks. The batch
 # axis is always among the axes of the mean: `dims=(0, 1)` gives one mean per pixel (over batch and channels),
 # `dims=(0, 2, 3)` one per channel.
 #
