@@ -71,9 +71,10 @@ plots.show(gallery.strip([boards.test[chosen[0]], moved[0], *boards.test[chosen[
            f"Outlined: the true mask, which no method here is shown. {len(boards.train)} good boards to learn from, "
            f"{int(good.sum())} good and {int((~good).sum())} defective ones to be judged.")
 
+
 # %% [markdown]
-# DifferNet of chapter 08 averages over all positions: the same things are on the board, so its vector hardly changes. The
-# Gaussian of 7B can notice: it has a mean and a covariance *of its own at every position*. But look at what that costs.
+# DifferNet of chapter 08 averages over all positions. The Gaussian of 7B has a mean and a covariance *of its own at every
+# position*. Which of them notices? You will see below. First look at what a Gaussian per position costs.
 #
 # **Predict.** 60 training images, one feature map of 64 × 64 cells each, 100 channels. ① How many numbers does the
 # per-position Gaussian estimate, and from how many samples each? ② A flow that is *shared* by all positions: how many
@@ -367,12 +368,10 @@ plots.show(gallery.strip([moved[0], moved[0]], ["CFlow, told", "CFlow, not told"
            f"and by {rise['not told']:.2f} when it is not (mean over 30 boards, of {len(taps)} possible).")
 
 # %% [markdown]
-# Read the first line together with the figure. To a flow that does not know where it is, a capacitor as such is no surprise: it
-# has seen one on each of the 100 boards. Nor is an empty place. What it may still notice is what a cell sees *around* the
-# capacitor: neighbours that it never has.
-#
-# The second line is a warning. A pasted disc has a *seam*, and a seam is a surprise anywhere, so every method finds it. Whoever
-# makes test defects by cut and paste tests for seams. (It was our first try.)
+# Every method finds this defect, told or not, drawn or pasted. So the opening question has a second answer: **the features know
+# more about the place than you might think.** A cell sees its surroundings (chapter 07 measured how far). A capacitor beside the
+# table, or a chip without its capacitor, has surroundings that no good board has. What the code adds shows in the map: inside the
+# outlined places it rises more when the flow is told.
 #
 # The last line says what else the code is good for. A good board has rare places of its own: print, holes, contacts. A flow that
 # is not told finds them unlikely on *every* board, and a scratch must stand out against them.
@@ -399,8 +398,8 @@ plots.show(figure, sentence)
 place_widget.where_am_i(carrier, capacitor)
 
 # %% [markdown]
-# The stone is normal all around the board. The edge is normal along the edge. The capacitor has its place, and few others.
-# Without the code every panel has one colour: a vector is normal everywhere, or nowhere.
+# Read the counts in the caption. Told its place, none of the three vectors is normal everywhere, and each is likeliest at home
+# or next to it. Without the code the panel has one colour: a vector is normal everywhere, or nowhere.
 #
 # ## Break it · Normalise by the test set
 #
@@ -477,6 +476,7 @@ for other in ("mahalanobis", "gaussian", "CFlow, not told"):
     print(f"CFlow, told, minus {other:16s} " + "   ".join(f"{p} {gap[p].mean():+.3f} ± {gap[p].std():.3f}"
                                                          for p in ("board", "washer", "carpet")))
 
+
 # %%
 def of_kind(product, kind, position):
     """Image AUROC of one kind, one value per seed."""
@@ -547,8 +547,8 @@ seen = one_defect.strip("cflow")
 plots.show(one_defect_pictures.strip(seen), one_defect_pictures.caption(seen))
 
 # %% [markdown]
-# Low contrast on a busy background is what it misses: a thin crack over print is within what a *cell* of many pixels may look
-# like. What else it cannot do:
+# The score is the maximum of the map, so the strangest place of the whole board decides. Where a defect is fainter than the
+# board's own rare places, it is lost, however large it is: see the rank correlation. What else it cannot do:
 #
 # - **See relations.** Each position is judged alone, given its place. Two parts that do not fit *each other* pass.
 # - **Follow a part that moves.** The code is absolute. On an unaligned product "this place" means nothing.
@@ -624,7 +624,8 @@ plots.show(one_defect_pictures.strip(seen), one_defect_pictures.caption(seen))
 #
 # - CFlow takes the positions *one by one*: one vector each, one flow for all, and a code that tells where.
 # - A condition is read by s and t. It adds no term to log_det, and the way back needs the same one.
-# - Without the code a vector is normal everywhere or nowhere; a part in the wrong place passes.
+# - Without the code a vector is normal everywhere or nowhere. What may still betray a part in the wrong place is its
+#   surroundings.
 # - A map needs three decisions: how likelihoods are made comparable, where a cell lies, how scales are joined.
 # - What is taken from the test set makes a score depend on neighbours, and a threshold impossible.
 #
