@@ -87,6 +87,7 @@ for method in ("differnet", "cflow", "csflow", "fastflow", "pyramidflow"):
 # | fastflow | one map, convolutions | largest −exp(−½ mean z²): a proxy | in the loss only |
 # | pyramidflow | pixels and their pyramid | largest distance to the mean latent: a template | nowhere: over a training batch it is 0 by construction |
 #
+
 # %% [markdown]
 # So "the likelihood" names four different things. Scores of two methods have different units and cannot be compared.
 # Their *rankings* can: that is what AUROC does.
@@ -161,6 +162,7 @@ hardest, easiest = by_kind.max().idxmin(), by_kind.max().idxmax()
 plots.show(pictures.grid(by_kind, "image AUROC"),
            f"The same rows by kind of defect, over all products that have it. Even the best method has {by_kind[hardest].max():.2f} "
            f"on {hardest}; the easiest kind is {easiest}, {by_kind[easiest].max():.2f}.")
+
 
 # %% [markdown]
 # Read the columns, not the rows alone. How a column's best changes from product to product, and from kind to kind, is the
@@ -407,6 +409,7 @@ for noise in (0.1, 0.2, 0.4):
     here, there = study.chosen_on_the_test_set(example.scores, study.labels_of(example.test), noise=noise)
     print(f"epochs that differ by {noise:.0%} of the spread: the chosen one gains {here:+.3f} on the images that chose it "
           f"and {there:+.3f} on others")
+
 
 # %% [markdown]
 # On the images that chose it, the epoch looks better; on other images nothing is left. With 40 images to choose on the
