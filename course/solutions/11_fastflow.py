@@ -2,8 +2,8 @@
 # # Exercises 11 · FastFlow
 #
 # Six tasks, about 56 minutes. You cut the tokens of a vision transformer into a map, count what a flow learns, write one
-# step of FastFlow and its likelihood map, ask a flow whether it sees its neighbours, and build the strongest baseline of the
-# course: a memory of patches.
+# step of FastFlow and its likelihood map, ask a flow whether it sees its neighbours, and build a baseline that belongs in
+# every table: a memory of patches.
 #
 # | # | Function | Missing | Minutes |
 # |---|---|---|---|
@@ -57,11 +57,11 @@ checks.ch11.check("tokens_to_map", tokens_to_map)
 # ## 2 · What a flow learns (8 min)
 #
 # One block of FastFlow: a network of two convolutions with windows of side k reads half of the C channels and gives s and t
-# for the other half. Between the two lie h channels. Then each channel gets a learned scale and shift. The permutation is
+# for the other half. Between the two lie m channels. Then each channel gets a learned scale and shift. The permutation is
 # drawn once. A convolution from a to b channels has a · b · k² weights and b biases.
 #
-# **Law.** The number is that of the built module, and with the paper's settings the published one: 222,976 for 64
-# channels and eight blocks of 3 × 3.
+# **Law.** The number is that of the built module, and for the first of ResNet-18's three maps (64 channels, eight
+# blocks of 3 × 3) it is 222,976.
 
 # %%
 def flow_parameters(C, ratio, kernels):
