@@ -41,6 +41,7 @@ from tutorial_lib.plots import cflow as pictures, cflow_results as results, gall
 from tutorial_lib.widgets import scale_mixer as mixer_widget, where_am_i as place_widget
 
 plots.style.use()
+show = plots.show_photos                                                   # for figures full of photographs
 STORED = json.loads(Path("../benchmarks/results/09_cflow_position.json").read_text(encoding="utf-8"))
 
 # %% [markdown]
@@ -64,12 +65,12 @@ with study.part_moved("C1", -0.62, 0.06):                                  # the
 moved_mask = (moved - boards.test[good]).abs().amax(1) > factory.VISIBLE   # (30, 128, 128)
 first = {kind: boards.kinds.index(kind) for kind in factory.DEFECTS["board"]}
 chosen = [0, *(first[kind] for kind in ("missing", "misplaced", "scratch"))]
-plots.show(gallery.strip([boards.test[chosen[0]], moved[0], *boards.test[chosen[1:]]],
-                         ["good", "moved", "missing", "misplaced", "scratch"],
-                         masks=[boards.masks[chosen[0]], moved_mask[0], *boards.masks[chosen[1:]]]),
-           f"A good board; the same board with its capacitor moved to the left edge; three defects of the factory. "
-           f"Outlined: the true mask, which no method here is shown. {len(boards.train)} good boards to learn from, "
-           f"{int(good.sum())} good and {int((~good).sum())} defective ones to be judged.")
+show(gallery.strip([boards.test[chosen[0]], moved[0], *boards.test[chosen[1:]]],
+                   ["good", "moved", "missing", "misplaced", "scratch"],
+                   masks=[boards.masks[chosen[0]], moved_mask[0], *boards.masks[chosen[1:]]]),
+     f"A good board; the same board with its capacitor moved to the left edge; three defects of the factory. "
+     f"Outlined: the true mask, which no method here is shown. {len(boards.train)} good boards to learn from, "
+     f"{int(good.sum())} good and {int((~good).sum())} defective ones to be judged.")
 
 
 # %% [markdown]
@@ -269,11 +270,11 @@ with torch.no_grad():
     level = told.likelihoods(told.vectors(boards.test[i:i + 1]))           # one map (1, h, w) per scale
 doubt = study.doubts(told, boards.test)                                    # (66, K, 128, 128): 1 − p, enlarged
 heat = doubt.sum(1)                                                        # (66, 128, 128)
-plots.show(pictures.way_to_the_map(boards.test[i], boards.masks[i], dict(zip(taps, (m[0] for m in level), strict=True)),
-                                   dict(zip(taps, doubt[i], strict=True)), heat[i]),
-           f"A board with a missing part. Above: likelihood per cell, brighter is likelier. Below: 1 − p of each scale, "
-           f"enlarged to {SIZE} pixels, and their sum. The sum is highest "
-           f"{'on' if boards.masks[i].flatten()[heat[i].argmax()] else 'outside'} the outlined defect.")
+show(pictures.way_to_the_map(boards.test[i], boards.masks[i], dict(zip(taps, (m[0] for m in level), strict=True)),
+                             dict(zip(taps, doubt[i], strict=True)), heat[i]),
+     f"A board with a missing part. Above: likelihood per cell, brighter is likelier. Below: 1 − p of each scale, "
+     f"enlarged to {SIZE} pixels, and their sum. The sum is highest "
+     f"{'on' if boards.masks[i].flatten()[heat[i].argmax()] else 'outside'} the outlined defect.")
 print("the same map from the library:", torch.allclose(heat[i], told.anomaly_map(boards.test[i:i + 1])[0].float(), atol=1e-4))
 
 # %% [markdown]
@@ -362,10 +363,10 @@ block = {name: m.flatten(1).argmax(1) for name, m in before.items()}       # (30
 block = {name: (at // SIZE // 16 * 8 + at % SIZE // 16).bincount().max() / len(at) for name, at in block.items()}
 print("good boards whose highest point lies in the same block of 16 × 16 pixels: "
       + ", ".join(f"{name} {float(share):.0%}" for name, share in block.items()))
-plots.show(gallery.strip([moved[0], moved[0]], ["CFlow, told", "CFlow, not told"],
-                         maps=[after["told"][0], after["not told"][0]], masks=[moved_mask[0]] * 2, limits=(0.0, len(taps))),
-           f"The same board, two maps. Inside the outlined places the map rises by {rise['told']:.2f} when the flow is told "
-           f"and by {rise['not told']:.2f} when it is not (mean over 30 boards, of {len(taps)} possible).")
+show(gallery.strip([moved[0], moved[0]], ["CFlow, told", "CFlow, not told"],
+                   maps=[after["told"][0], after["not told"][0]], masks=[moved_mask[0]] * 2, limits=(0.0, len(taps))),
+     f"The same board, two maps. Inside the outlined places the map rises by {rise['told']:.2f} when the flow is told "
+     f"and by {rise['not told']:.2f} when it is not (mean over 30 boards, of {len(taps)} possible).")
 
 # %% [markdown]
 # Every method finds this defect, told or not, drawn or pasted. So the opening question has a second answer: **the features know
@@ -394,7 +395,7 @@ carrier = place_widget.Carrier(boards.test[0], everywhere, nowhere, line, blind_
 capacitor = (73 * side // SIZE, 97 * side // SIZE)
 homes = {"stone table": (0, 0), "edge of the board": (1, side // 2), "capacitor": capacitor}
 figure, sentence = place_widget.strip(carrier, homes)
-plots.show(figure, sentence)
+show(figure, sentence)
 place_widget.where_am_i(carrier, capacitor)
 
 # %% [markdown]
@@ -425,11 +426,11 @@ print(f"{int((best > best[me]).any(1).sum())} of 65 others have a likelier place
       f"board {me}")
 print("beside board " + f"{other} ({boards.kinds[other]}), its map moves by up to: "
       + ", ".join(f"{value:.3f} with maxima of the {name}" for name, value in move.items()))
-plots.show(gallery.strip([two[0]] * 2, ["scored alone", f"beside board {other}"], maps=[alone, beside],
-                         limits=(0.0, len(taps))),
-           f"One good board under the published normalisation. Alone, its own likeliest place is normal by definition (smallest "
-           f"value {float(alone.min()):.2f}), score {float(alone.max()):.3f}. Beside another board: smallest value "
-           f"{float(beside.min()):.2f}, score {float(beside.max()):.3f}.")
+show(gallery.strip([two[0]] * 2, ["scored alone", f"beside board {other}"], maps=[alone, beside],
+                   limits=(0.0, len(taps))),
+     f"One good board under the published normalisation. Alone, its own likeliest place is normal by definition (smallest "
+     f"value {float(alone.min()):.2f}), score {float(alone.max()):.3f}. Beside another board: smallest value "
+     f"{float(beside.min()):.2f}, score {float(beside.max()):.3f}.")
 
 # %% [markdown]
 # A threshold for such a score cannot exist: the score of a part depends on what lies beside it on the belt. And an image alone
@@ -444,7 +445,7 @@ plots.show(gallery.strip([two[0]] * 2, ["scored alone", f"beside board {other}"]
 # %%
 mixer = mixer_widget.Mixer(doubt, boards, taps, {kind: first[kind] for kind in ("scratch", "missing")})
 figure, sentence = mixer_widget.strip(mixer)
-plots.show(figure, sentence)
+show(figure, sentence)
 mixer_widget.scale_mixer(mixer)
 
 # %% [markdown]
@@ -536,10 +537,10 @@ print(f"threshold {rule['threshold']:.3f}, which 5 % of 40 other good boards may
 middle = int(scores[good].argsort()[int(good.sum()) // 2])
 missed = scores.masked_fill(good, torch.inf).argsort()[:4].tolist()
 above = [f"{boards.kinds[i]} {float((scores[good] > scores[i]).float().mean()):.0%}" for i in missed]
-plots.show(gallery.strip([boards.test[i] for i in (middle, *missed)], [boards.kinds[i] for i in (middle, *missed)],
-                         maps=[heat[i] for i in (middle, *missed)], masks=[boards.masks[i] for i in (middle, *missed)]),
-           "The median good board and the four defects that CFlow misses most. Share of good boards that score higher: "
-           + ", ".join(above) + ".")
+show(gallery.strip([boards.test[i] for i in (middle, *missed)], [boards.kinds[i] for i in (middle, *missed)],
+                   maps=[heat[i] for i in (middle, *missed)], masks=[boards.masks[i] for i in (middle, *missed)]),
+     "The median good board and the four defects that CFlow misses most. Share of good boards that score higher: "
+     + ", ".join(above) + ".")
 size = boards.masks[~good].flatten(1).float().mean(1)
 rank_by_size = pd.Series(size.numpy()).corr(pd.Series(scores[~good].numpy()), "spearman")
 print(f"rank correlation of mask size and score among the defective boards: {rank_by_size:+.2f}")
@@ -566,9 +567,8 @@ plots.show(one_defect_pictures.strip(seen), one_defect_pictures.caption(seen))
 # | 96.2 % | 97.1 % | – | MVTec AD, mean | one size (256 px) and one seed for all classes | anomalib's own table |
 # | the tables above | | | our factory, board | small backbone trained on formula pictures, 128 px, three seeds | `benchmarks/cflow_position.py` |
 #
-# Ours must not be compared with theirs: other pictures, other features, two minutes of training against days. The fourth
-# line shows what fixed choices do to the first: about two points. The paper reports the condition itself as worth half a
-# point of pixel AUROC on average, and much on the transistor (both second hand: we could not verify them in the paper).
+# Ours must not be compared with theirs: other pictures, other features. The fourth line shows what fixed choices do to the
+# first: about two points. The condition is reported to be worth half a point of pixel AUROC on average (second hand).
 
 # %% [markdown]
 # ## What the article says, and what to take from it

@@ -13,6 +13,8 @@ from PIL import Image
 
 from tutorial_lib.plots.style import DPI
 
+PHOTO_DPI = 72
+
 
 def png(fig: Figure, dpi: int = DPI) -> bytes:
     """The figure as PNG bytes; the figure is closed, so that no notebook shows it twice.
@@ -38,6 +40,18 @@ def show(fig: Figure, caption: str) -> None:
     matter into the caption: text is compared when notebooks are tested, pictures are not.
     """
     _display(png(fig), caption, round(96 * fig.get_figwidth()))
+
+
+def show_photos(fig: Figure, caption: str) -> None:
+    """``show`` for figures full of photographs: fewer dots and 256 colours, a fifth of the size."""
+    _display(reduced(png(fig, dpi=PHOTO_DPI)), caption, round(PHOTO_DPI * fig.get_figwidth()))
+
+
+def reduced(content: bytes) -> bytes:
+    """A picture with 256 colours, chosen for it."""
+    stored = io.BytesIO()
+    Image.open(io.BytesIO(content)).convert("RGB").quantize(256).save(stored, format="png", optimize=True)
+    return stored.getvalue()
 
 
 def show_png(content: bytes, caption: str) -> None:
