@@ -160,6 +160,7 @@ def aggregate(log_p, ref_max, size):
 
 checks.ch09.check("aggregate", aggregate)
 
+
 # %% [markdown]
 # ## 6 · Two vectors change places (10 min)
 #

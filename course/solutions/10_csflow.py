@@ -189,7 +189,7 @@ checks.ch10.check("fixed_inverse", fixed_inverse)
 # %% [markdown]
 # ## 6 · Where, and how much? (7 min)
 #
-# The *map* says where: at each position of the finest scale, the sum of z² over the channels, enlarged bilinearly to the
+# The *map* says where: at each position of the finest scale, the sum of z² over the channels (the chapter's code takes their mean: a factor C, the same order), enlarged bilinearly to the
 # image with `align_corners=False`, so that a cell's value stands at the cell's centre. The *score* says how much: half the
 # mean of z² over all numbers of all three scales. The log_det is handed in because training needs it. Does the score?
 #
