@@ -247,6 +247,8 @@ def test_on_digits_the_walk_comes_back_and_its_ends_are_the_pictures():
     found = walks.walk(coder, a, b, torch.tensor([0.0, length]))
     assert torch.allclose(found.pictures, x[:2], atol=1e-3)
     assert found.back.max() < 1e-2 * length and found.left.max() == 0
+    beyond = walks.walk(coder, a, b, torch.tensor([-0.5, 0.5, 1.5]) * length)  # before the cut every latent comes back
+    assert beyond.uncut.max() < 1e-3 and beyond.left.max() > 0 and beyond.back.max() > 100 * beyond.uncut.max()
     assert torch.equal(found.moved, torch.tensor([0.0, length]).double())
     with pytest.raises(DetectorError, match="no direction"):
         walks.walk(coder, a, a, torch.tensor([1.0]))

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+from html import escape
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import numpy as np
 import pytest
 
 from tutorial_lib import detectors, stored
-from tutorial_lib.cli import explore
+from tutorial_lib.cli import explore, lab
 from tutorial_lib.cli.errors import CommandError
 from tutorial_lib.cli.main import main
 from tutorial_lib.data import factory
@@ -94,6 +99,73 @@ def test_every_model_map_and_scale_can_be_chosen_and_places_follow(studies):
 
 
 @pytest.mark.slow
+def test_a_name_is_shown_and_never_runs_as_html_or_is_read_as_a_formula(studies):
+    from dataclasses import replace
+
+    from ipywidgets import HTML, Widget
+
+    from tutorial_lib.explorer.app import Explorer
+
+    def renamed(model):
+        study, masks = studies[model]()
+        names = [f"part$b_$<b>x{i}.png" for i in range(len(study.names))]
+        groups = [g if g in ("train", "good") else "<b>x$" for g in study.groups]
+        return replace(study, names=tuple(names), groups=tuple(groups)), masks
+
+    app = Explorer({model: lambda model=model: renamed(model) for model in studies})
+
+    def everything(widget: Widget):
+        yield widget
+        for child in getattr(widget, "children", ()):
+            yield from everything(child)
+
+    for model in studies:
+        app.model.value, app.looks.value = model, True
+        shown = [part.value for part in everything(app.widget) if isinstance(part, HTML)]
+        assert not any("<b>x" in text for text in shown)
+        assert "&lt;b&gt;x$" in app.legend.value and "part$b_$&lt;b&gt;x" in app.text.value
+        if model == "placed":
+            assert "&lt;b&gt;x" in app.place_text.value
+
+
+def test_what_a_screen_reader_hears_is_text():
+    from tutorial_lib.widgets.canvas import View
+    from tutorial_lib.widgets.frame import live, pictured
+
+    assert live("<img src=x onerror=y>") == '<div aria-live="polite">&lt;img src=x onerror=y&gt;</div>'
+    assert "<b>x" not in pictured([], lambda: View(b"", {}, "<b>x")).children[-1].value
+
+
+def test_an_error_with_a_name_in_it_is_text_on_the_page(monkeypatch):
+    seen = []
+    monkeypatch.setattr("IPython.display.display", seen.append)
+    monkeypatch.setenv(page.SPEC, json.dumps({"file": "no <b>x.safetensors"}))
+    page.show()
+    assert "&lt;b&gt;x" in seen[0].data and "<b>x" not in seen[0].data
+
+
+@pytest.mark.slow
+def test_a_dollar_in_a_name_is_drawn_as_it_stands():
+    import torch
+
+    from tutorial_lib import plots
+    from tutorial_lib.explorer.walker import Walker
+    from tutorial_lib.explorer.walks import Coder
+    from tutorial_lib.plots import explorer as pictures
+    from tutorial_lib.plots import gallery
+
+    name, x, points = "$\\frac{$ part$b_$.png", torch.rand(2, 3, 8, 8), np.eye(2)
+    blank = np.zeros((8, 8, 3))
+    figures = [pictures.maps_of_images([(points, ("a", "b"))], ["good", name], {name: 1}),
+               pictures.two_parts(points[0], points[1], ["good", name], (0.5, 0.5), {name: 1}),
+               pictures.near_and_far([(name, blank)] * 2, points[0], points[1], (0, 1), (0.1, 0.5)),
+               gallery.strip(x, [name, name])]
+    for figure in figures:
+        plots.png(figure, dpi=40)
+    assert Walker(Coder(lambda v: (v,), lambda z: z[0]), x, [name, name]).view(0, 1, 5).png
+
+
+@pytest.mark.slow
 def test_a_card_says_what_it_shows(studies):
     from tutorial_lib.explorer.desk import Desk
 
@@ -152,25 +224,68 @@ def test_a_started_page_knows_its_models_and_keeps_the_token_out_of_the_argument
     assert os.environ["JUPYTER_TOKEN"] == "secret" and not seen["folder"].exists()
 
 
+def test_the_browser_is_given_a_private_file_and_not_the_token(monkeypatch, capsys):
+    opened, folders = [], {}
+    monkeypatch.setenv("JUPYTER_TOKEN", "secret&more")
+    monkeypatch.setattr(explore, "has_display", lambda: True)
+    monkeypatch.setattr(explore.socket, "create_connection", lambda *_, **__: socket.socket())
+    monkeypatch.setattr(explore.threading, "Thread", _AtOnce)
+
+    def look(uri):
+        path = Path(url2pathname(urlparse(uri).path))
+        opened.append((uri, path, path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777))
+
+    monkeypatch.setattr(explore.webbrowser, "open", look)
+    monkeypatch.setattr(explore, "_serve", lambda folder, port, spec: folders.update(served=folder))
+    assert main(["explore", "pca"]) == 0
+    (uri, path, content, mode), = opened
+    assert uri.startswith("file:") and "secret" not in uri and "?token=secret&amp;more" in content
+    assert os.name == "nt" or mode == 0o600
+    assert folders["served"] not in path.parents and not path.exists()
+    assert "?token=secret&more" in capsys.readouterr().out  # and the window shows it to who must copy it
+
+
+class _AtOnce:
+    """A thread that has done its work as soon as it is started."""
+
+    def __init__(self, target, args, daemon):
+        self.start = lambda: target(*args)
+
+
+def test_the_lab_gives_its_browser_a_file_too():
+    from jupyter_server.serverapp import ServerApp
+
+    told = lab.arguments(Path("x"), 8888, "", True)
+    assert ServerApp().use_redirect_file and not any("redirect_file" in a or "token" in a for a in told)
+
+
 @pytest.mark.slow
 def test_a_folder_is_fitted_and_its_files_are_named(tmp_path, monkeypatch):
     from PIL import Image
 
+    from tutorial_lib.explorer.app import Explorer
+
     split = factory.split("washer", size=32, n_train=6, n_good=3, n_per_kind=1, seed=0)
-    groups = ["train/good"] * 6 + [f"test/{kind}" for kind in split.kinds]
+    odd = "scratch" if os.name == "nt" else "<b>x$_$scratch"  # a folder may be called so, but not on Windows
+    groups = ["train/good"] * 6 + [f"test/{kind}".replace("scratch", odd) for kind in split.kinds]
     for i, (group, image) in enumerate(zip(groups, [*split.train, *split.test], strict=True)):
         (tmp_path / group).mkdir(parents=True, exist_ok=True)
-        Image.fromarray((255 * image.permute(1, 2, 0).numpy()).astype(np.uint8)).save(tmp_path / group / f"{i:03d}.png")
+        Image.fromarray((255 * image.permute(1, 2, 0).numpy()).astype(np.uint8)).save(
+            tmp_path / group / f"{odd}{i:03d}.png")
     seen = {}
     monkeypatch.setattr(explore, "_announce", lambda *_: None)
 
     def look(folder, port, spec):
-        (make,) = page.models(spec).values()
-        seen["study"], _ = make()
+        seen["app"] = Explorer(page.models(spec))
+        seen["study"] = seen["app"].desk.study
 
     monkeypatch.setattr(explore, "_serve", look)
     assert main(["explore", "pca", "--data", str(tmp_path), "--size", "32", "--no-browser"]) == 0
     assert len(seen["study"].names) == 15 and any("scratch" in name for name in seen["study"].names)
+    seen["app"].open(next(i for i, name in enumerate(seen["study"].names) if f"{odd}/" in name))
+    app = seen["app"]
+    assert "<b>x" not in app.legend.value + app.text.value and app.card.value
+    assert escape(odd) in app.legend.value and f"{escape(odd)}/{escape(odd)}" in app.text.value
 
 
 # ---- stored detectors ----

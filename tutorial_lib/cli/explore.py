@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 import webbrowser
+from html import escape
 from pathlib import Path
 
 from tutorial_lib.cli.errors import CommandError, Parser
@@ -36,8 +37,8 @@ def run(argv: list[str]) -> int:
         token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(16)
         os.environ["JUPYTER_TOKEN"] = token  # by the environment: the list of processes shows arguments to everybody
         address = f"http://{HOST}:{port}/?token={token}"
-        show = not options.no_browser and has_display()
-        threading.Thread(target=_announce, args=(port, address, show), daemon=True).start()
+        door = _door(Path(folder), address) if not options.no_browser and has_display() else None
+        threading.Thread(target=_announce, args=(port, address, door), daemon=True).start()
         (page := Path(folder) / "page").mkdir()  # what is served holds the page and nothing else
         _serve(page, port, spec)
     print("The explorer has stopped.", flush=True)
@@ -106,18 +107,30 @@ def _need_voila() -> None:
                            "anywidget' installs it; the notebook of chapter 14 needs no voila.") from error
 
 
-def _announce(port: int, address: str, browser: bool) -> None:
-    """Print the address once the server answers, and open it where there is a screen."""
+def _door(folder: Path, address: str) -> Path:
+    """A file that only this user can read and that sends the browser on to ``address``.
+
+    A browser gets what it opens as an argument, which the list of processes shows; so it gets this file, not the token.
+    """
+    door, link = folder / "open.html", escape(address)
+    with os.fdopen(os.open(door, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(f'<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={link}">'
+                   f'<title>Latent explorer</title><p><a href="{link}">Open the latent explorer</a></p>')
+    return door
+
+
+def _announce(port: int, address: str, door: Path | None) -> None:
+    """Print the address once the server answers, and open ``door``, where there is one, in the browser."""
     for _ in range(600):
         try:
             socket.create_connection((HOST, port), timeout=1).close()
             break
         except OSError:
             time.sleep(0.1)
-    what = "Your browser opens by itself; if it does not, go to" if browser else "Open this address in a browser"
+    what = "Your browser opens by itself; if it does not, go to" if door else "Open this address in a browser"
     print(f"\n{what}:\n\n    {address}\n\nCtrl-C in this window stops the explorer.\n", flush=True)
-    if browser:
-        webbrowser.open(address)
+    if door:
+        webbrowser.open(door.as_uri())
 
 
 def _serve(folder: Path, port: int, spec: dict) -> None:

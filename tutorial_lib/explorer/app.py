@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
 
 import ipywidgets as w
 import torch
@@ -32,7 +33,9 @@ class Explorer:
 
     Args:
         models: label to a function that makes the study; called when the label is first chosen.
-        where: what to call the chapters that explain the panels, such as links; by default their numbers.
+        where: what to call the chapters that explain the panels, as HTML such as links; by default their numbers.
+
+    Names of files, folders and detectors reach HTML escaped: a picture's name must not run as a script.
     """
 
     def __init__(self, models: Mapping[str, Callable[[], Study]], where: Callable[[str, str], str] | None = None):
@@ -102,10 +105,10 @@ class Explorer:
         self.at.value = 0
         self._busy = False
         marks = " ".join(f'<span style="white-space:nowrap;margin-right:10px"><span style="color:{c}">'
-                         f'{"○" if hollow else MARKS[shape]}</span> {group}</span>'
+                         f'{"○" if hollow else MARKS[shape]}</span> {escape(group)}</span>'
                          for group, (c, shape, _, hollow) in self.desk.looks.items())
         self.legend.value = f'<div style="line-height:1.6">{marks}</div>'
-        self.note.value = f'<div style="line-height:1.4">{why_not(study.detector)}</div>'
+        self.note.value = f'<div style="line-height:1.4">{escape(why_not(study.detector))}</div>'
         self._lay_out_panels()
         self._draw_map()
         self.open(int(self._order[0]), force=True)
@@ -118,8 +121,9 @@ class Explorer:
                 w.HBox([self.photo, w.VBox([self.at, self.row, self.col, self.place])],
                        layout={"flex_flow": "row wrap"}), self.place_text]
         else:
-            self.places.children = [w.HTML(f"<b>No place to click:</b> {study.detector.name} keeps no positions. One "
-                                           f"vector stands for the image: {self.where('08', 'what pooling loses')}.")]
+            self.places.children = [w.HTML(f"<b>No place to click:</b> {escape(study.detector.name)} keeps no "
+                                           f"positions. One vector stands for the image: "
+                                           f"{self.where('08', 'what pooling loses')}.")]
         if decodes(study.detector):
             pure = Walker(coder_of(study.detector), study.images, study.names)
             head = f"<b>Walk</b> from one image to another: {self.where('12', 'a flow on pyramids of pixels')}."
@@ -153,10 +157,10 @@ class Explorer:
         promise = "" if study.promises_normal else f" {study.detector.name} makes no such promise."
         near = f"; neighbouring positions correlate by {n['neighbours']:.2f}" if "neighbours" in n else ""
         self.numbers.value = (
-            f"<div>Across: {axes[0]}. Upwards: {axes[1]}.<br>Held-out normal images against N(0, I), "
-            f"{study.scales[scale]}: mean {n['mean']:+.2f}, deviation {n['std']:.2f}, {n['beyond 3']:.1%} beyond ±3 "
-            f"(theory 0.3%); ‖z‖² off χ² by {n['chi2']:.2f} (0 fits, 1 is no overlap); mean |correlation| "
-            f"{n['mean |r|']:.2f}{near}.{promise}</div>")
+            f"<div>{escape(f'Across: {axes[0]}. Upwards: {axes[1]}.')}<br>Held-out normal images against N(0, I), "
+            f"{escape(study.scales[scale])}: mean {n['mean']:+.2f}, deviation {n['std']:.2f}, "
+            f"{n['beyond 3']:.1%} beyond ±3 (theory 0.3%); ‖z‖² off χ² by {n['chi2']:.2f} (0 fits, 1 is no overlap); "
+            f"mean |correlation| {n['mean |r|']:.2f}{near}.{escape(promise)}</div>")
         self._draw_shapes()
 
     def _draw_shapes(self) -> None:
@@ -165,7 +169,8 @@ class Explorer:
             self.shapes.children = ()
             return
         view = self.desk.shapes(max(0, self.scale.value))
-        self.shapes.children = (w.HTML(f"<div>{view.alt} {self.where('07', 'why a latent should be N(0, I)')}.</div>"),
+        why = self.where("07", "why a latent should be N(0, I)")
+        self.shapes.children = (w.HTML(f"<div>{escape(view.alt)} {why}.</div>"),
                                 w.Image(value=view.png, format="png", layout=PICTURE))
 
     def open(self, index: int, force: bool = False) -> None:

@@ -1,13 +1,15 @@
 """The explorer as a web page of its own: the notebook that Voila shows, and the server's settings.
 
 Loopback only, token on. The page's folder holds one notebook and nothing is served from it; pictures reach the browser
-through the widgets alone. A content security policy forbids the browser to ask any other machine for anything.
+through the widgets alone. A content security policy lets the page load nothing from another machine; it does not stop a
+link or a redirect.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from html import escape
 from pathlib import Path
 
 SPEC = "FLOW_COURSE_EXPLORE"  # environment variable: what to explore, as JSON
@@ -75,7 +77,7 @@ def show() -> None:
         display(explorer(models(json.loads(os.environ.get(SPEC, "{}")))))
     except Exception as error:
         sentence = explain(error) or f"This is a fault of the program: {type(error).__name__}: {error}."
-        display(HTML(f"<p role='alert'><b>There is nothing to explore.</b> {sentence}</p>"))
+        display(HTML(f"<p role='alert'><b>There is nothing to explore.</b> {escape(sentence)}</p>"))
 
 
 def models(spec: dict) -> dict:

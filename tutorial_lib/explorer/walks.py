@@ -25,11 +25,13 @@ class Coder(NamedTuple):
 
 class Walk(NamedTuple):
     """pictures: one per step, in [0, 1]. moved: how far the latent was moved. back: distance between the moved latent
-    and the latent of the decoded picture. left: share of pixels that had to be cut to [0, 1]."""
+    and the latent of the decoded picture; uncut: the same before its pixels are cut to [0, 1]. left: share of pixels
+    that had to be cut."""
 
     pictures: Tensor
     moved: Tensor
     back: Tensor
+    uncut: Tensor
     left: Tensor
 
 
@@ -90,4 +92,5 @@ def walk(coder: Coder, start: Latents, towards: Latents, steps: Tensor) -> Walk:
     decoded = coder.decode(moved)
     pictures = decoded.clamp(0, 1)
     cut = ((decoded < 0) | (decoded > 1)).flatten(1).float().mean(1)
-    return Walk(pictures, steps.double(), distance(moved, coder.encode(pictures)), cut)
+    return Walk(pictures, steps.double(), distance(moved, coder.encode(pictures)),
+                distance(moved, coder.encode(decoded)), cut)

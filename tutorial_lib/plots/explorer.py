@@ -1,6 +1,7 @@
 """Pictures of the latent explorer: distributions, the map of images, the card of one image, one place, one walk.
 
-Everything comes in as plain arrays; what a ``Study`` or a ``Blame`` is, these functions do not know.
+Everything comes in as plain arrays; what a ``Study`` or a ``Blame`` is, these functions do not know. A text that holds
+the name of a file or a folder is drawn with ``parse_math=False``: a ``$`` in a name is no formula.
 """
 
 from __future__ import annotations
@@ -82,14 +83,21 @@ def maps_of_images(planes: Sequence[tuple[np.ndarray, tuple[str, str]]], groups:
             ax.scatter(*points[index], s=190, facecolors="none", edgecolors=style.BLACK, lw=1.6)
             _name(ax, text, points[index])
         ax.set(xlabel=labels[0], ylabel=labels[1])
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=min(8, len(looks(groups))),
-               fontsize=9, handletextpad=0.2, columnspacing=1.0)
+    _legend(fig, axes[0, 0])
     return fig
 
 
 def _name(ax: Axes, text: str, point: tuple[float, float]) -> None:
     look = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
-    ax.annotate(text, point, xytext=(-12, 14), textcoords="offset points", ha="right", fontsize=9.5, bbox=look)
+    ax.annotate(text, point, xytext=(-12, 14), textcoords="offset points", ha="right", fontsize=9.5, bbox=look,
+                parse_math=False)
+
+
+def _legend(fig: Figure, ax: Axes) -> None:
+    handles, names = ax.get_legend_handles_labels()
+    for text in fig.legend(handles, names, loc="outside lower center", ncols=min(8, len(names)), fontsize=9,
+                           handletextpad=0.2, columnspacing=1.0).get_texts():
+        text.set_parse_math(False)
 
 
 def compressed(points: np.ndarray, unit: np.ndarray) -> np.ndarray:
@@ -121,7 +129,7 @@ class CardPicture:
         rim = [withStroke(linewidth=4.5, foreground="white")]  # so that the cross is seen on dark ground and on light
         self.crosses = [ax.plot([], [], marker="+", ms=15, mew=2.2, color=style.BLACK, path_effects=rim)[0]
                         for ax in self.tiles[:3]]
-        self.titles = [ax.set_title("Two lines\nof text", fontsize=10) for ax in self.tiles]
+        self.titles = [ax.set_title("Two lines\nof text", fontsize=10, parse_math=False) for ax in self.tiles]
         for ax in self.tiles:
             ax.set_axis_off()
         left, right = below.subplots(1, 2, width_ratios=(1, 1.35))
@@ -219,7 +227,7 @@ class WalkPicture:
         tiles = [self.fig.add_subplot(grid[k]) for k in range(3)]
         look = {"cmap": "gray", "vmin": 0, "vmax": 1}
         self.images = [ax.imshow(np.zeros(shape), **look) for ax in tiles]
-        self.titles = [ax.set_title("Two lines\nof text", fontsize=10) for ax in tiles]
+        self.titles = [ax.set_title("Two lines\nof text", fontsize=10, parse_math=False) for ax in tiles]
         for ax in tiles:
             ax.set_axis_off()
         ax = self.fig.add_subplot(grid[3])
@@ -288,8 +296,7 @@ def two_parts(prior: np.ndarray, volume: np.ndarray, groups: Sequence[str], limi
         ax.scatter(prior[index], volume[index], s=170, facecolors="none", edgecolors=style.BLACK, lw=1.6)
         _name(ax, text, (prior[index], volume[index]))
     ax.set(xlabel="−log p(z), nats", ylabel="−log_det, nats")
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=9, handletextpad=0.2,
-               columnspacing=1.0)
+    _legend(fig, ax)
     return fig
 
 
@@ -304,7 +311,7 @@ def near_and_far(pictures: Sequence[tuple[str, np.ndarray]], latent: np.ndarray,
     fig, axes = plt.subplots(1, 3, figsize=(8.8, 3.2), layout="constrained", width_ratios=(1, 1, 1.5))
     for ax, (title, picture) in zip(axes, pictures, strict=False):
         ax.imshow(picture)
-        ax.set_title(title, fontsize=10.5)
+        ax.set_title(title, fontsize=10.5, parse_math=False)
         ax.set_axis_off()
     axes[2].hexbin(latent, pixels, gridsize=36, cmap="Greys", extent=(0, 1, 0, 1), linewidths=0.1)
     axes[2].add_patch(plt.Rectangle((0, corner[1]), corner[0], 1 - corner[1], fill=False, ec=style.ORANGE, lw=2))

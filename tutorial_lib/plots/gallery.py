@@ -30,7 +30,7 @@ def strip(images: Sequence[Tensor], titles: Sequence[str] | None = None, maps: S
     for i, image in enumerate(images):
         axes[0, i].imshow(image.permute(1, 2, 0).clamp(0, 1).cpu())
         if titles is not None:
-            axes[0, i].set_title(titles[i])
+            axes[0, i].set_title(titles[i], parse_math=False)  # a name may hold a $
         if maps is not None:
             shown = axes[1, i].imshow(maps[i].detach().cpu(), cmap=style.SEQUENTIAL, vmin=low, vmax=high)
         for ax in axes[:, i]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 
 import ipywidgets as w
 
@@ -62,5 +63,5 @@ def pictured(controls: list[w.Widget], view: Callable[[], View]) -> w.VBox:
 
 
 def live(text: str) -> str:
-    """Text that a screen reader announces when it changes."""
-    return f'<div aria-live="polite">{text}</div>'
+    """Text that a screen reader announces when it changes. It may hold names of files, so it is shown as it stands."""
+    return f'<div aria-live="polite">{escape(text)}</div>'
