@@ -1,6 +1,7 @@
 """Chapter 13: what 0, 2, 5 and 10 % defective pictures among the training images do to each method, on the washer.
 
-    python benchmarks/contamination.py        about twenty minutes on one core
+    python benchmarks/contamination.py                              about twenty minutes on one core
+    python benchmarks/contamination.py --methods gaussian,patches   these methods only; other rows that exist are kept
 
 Writes ``benchmarks/results/13_contamination.json``. Rows without contamination are those of ``side_by_side.py``. The
 defective pictures replace good ones, so the number of training images stays 100; kinds are those of the test set, their
@@ -19,7 +20,7 @@ import torch
 from tutorial_lib.experiments import side_by_side as study
 
 NAME, CATEGORY, SHARES, SEEDS = "13_contamination", "washer", (0.0, 0.02, 0.05, 0.1), (0, 1, 2)
-METHODS = ("gaussian", *study.FLOWS)
+METHODS = ("gaussian", "patches", *study.FLOWS)
 KEPT = ("data", "seed", "share", "method", "backbone", "image_auroc", "interval", "pixel_auroc", "aupro",
         "without_flow", "fingerprint")
 
@@ -35,8 +36,10 @@ def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="these only; other rows are kept")
+    parser.add_argument("--methods", default=",".join(METHODS), help="likewise")
     options = parser.parse_args()
-    todo = [(seed, share, method) for seed in options.seeds for share in (0.0, 0.1, 0.05, 0.02) for method in METHODS]
+    wanted = options.methods.split(",")
+    todo = [(seed, share, method) for seed in options.seeds for share in (0.0, 0.1, 0.05, 0.02) for method in wanted]
     for done, (seed, share, method) in enumerate(todo, 1):
         rows.row_of(side_by_side.key_of(CATEGORY, seed, method, share),
                     lambda m=method, s=seed, part=share: row(s, part, m))

@@ -156,7 +156,7 @@ else:
     print("The answer waits for your functions.")
 
 # %% [markdown]
-# The two single intervals overlap. The paired one does not hold 0: on these images a is better. That is why a table
+# The two single intervals overlap. The paired one does not hold 0: for images of this kind a is better. That is why a table
 # with an opinion should keep the scores of each image.
 #
 # ## Where you are

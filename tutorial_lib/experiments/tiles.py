@@ -1,7 +1,7 @@
 """Chapter 13's detective story: which photographs of magnetic tiles show the same tile, read from their file names.
 
-A name such as ``exp4_num_2657.jpg`` holds an exposure (1 to 6) and a running number. In the order of the running number
-the exposures count up again and again: each time, one tile lay under the camera.
+A name such as ``exp4_num_2657.jpg`` holds an exposure (1 to 6; a few names say 0) and a running number. In the order of
+the running number the exposures count up again and again: each time, one tile lay under the camera.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def contamination(lines: Mapping[str, tuple[Numbers, Numbers]], shares: Numbers)
     fig, ax = plt.subplots(figsize=(6.8, 3.3), layout="constrained")
     for k, (name, (mean, sd)) in enumerate(lines.items()):
         colour, marker = LOOKS[name]
-        ax.errorbar(np.asarray(shares) * 100 + 0.12 * (k - len(lines) / 2), mean, sd, color=colour, marker=marker, ms=5,
+        at = np.asarray(shares) * 100 + 0.12 * (k - len(lines) / 2)
+        there = ~np.isnan(mean)                                  # a method may lack a share
+        ax.errorbar(at[there], np.asarray(mean)[there], np.nan_to_num(sd)[there], color=colour, marker=marker, ms=5,
                     capsize=2, lw=1.4, label=name)
     ax.set_xticks([100 * s for s in shares], [f"{s:.0%}" for s in shares])
     ax.set(xlabel="defective pictures among the training images", ylabel="image AUROC")
