@@ -249,7 +249,7 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # | way | chapters | time |
 # |---|---|---|
 # | the whole course | 00 to 15, with exercises | about 9 h reading, 12 h exercises |
-# | class sessions of 90 minutes | two are planned so far, on 03 to 05: [for teachers](for_teachers.md) | 3 h and homework |
+# | four class sessions of 90 minutes | 01, 03 to 05, 07 to 14 in parts: [for teachers](for_teachers.md) | 6 h and homework |
 # | "I know flows" | 00, 01, second half of 07, 08 to 13 | 7 h |
 # | "I only want to look" | 00, the defect lab of 01, the typical set of 07, 14 | 1 h, no exercise |
 #
@@ -301,6 +301,10 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # | convolution and receptive field, counted | 06 | 07 to 12 |
 # | rotation and unit volume | 06 | 09, 12 |
 # | receptive field, measured; frozen networks; what a backbone offers | 07 | 08 to 12 |
+# | a position as sines and cosines; the log-sigmoid as a loss; where a cell lies | 09 | 09 to 12 |
+# | tuple flows; the EfficientNet block | 10 | 12 |
+# | what a vision transformer offers | 11 | 11 |
+# | image pyramids; the Fourier transform and Parseval | 12 | 12 |
 
 # %% [markdown]
 # ## What you can now say
