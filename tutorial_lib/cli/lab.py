@@ -67,7 +67,7 @@ def course_folder() -> Path:
 
 
 def choose_port(wanted: int | None, first: int | None = None, what: str = "JupyterLab") -> int:
-    """``wanted`` if it is free, else a sentence; without a wish the first free port from ``first`` on (8888), said aloud."""
+    """``wanted`` if it is free, else a sentence; without a wish the first free port from ``first`` on, said aloud."""
     first = PORT if first is None else first
     if wanted is not None:
         if not 1 <= wanted <= 65535:

@@ -39,7 +39,7 @@ def _sheet(call):
     for (C, ratio, kernels), expected in PAPER.items():
         found = float(call(C, ratio, list(kernels)))
         if found != expected:
-            return f"C = {C}, ratio = {ratio:g}, {len(kernels)} blocks: found {found:,.0f}, counted by hand {expected:,}"
+            return f"C = {C}, ratio = {ratio:g}, {len(kernels)} blocks: found {found:,.0f}, by hand {expected:,}"
     return None
 
 
