@@ -269,3 +269,5 @@ def test_a_moved_pyramid_is_the_pyramid_of_no_image(studies):
     found = walks.walk(coder, a, b, torch.tensor([0.0, 0.5, 1.0]).double() * length)
     assert found.back[0] < 0.01 * length and found.back[2] < 0.01 * length  # the ends are images
     assert found.back[1] > 10 * found.back[0]                               # what lies between is none
+    beyond = walks.walk(coder, a, b, torch.tensor([0.0, 3.0]).double() * length)  # with pixels that leave [0, 1]
+    assert beyond.left[1] > 0 and beyond.uncut[0] < 1e-3 < 0.1 * beyond.uncut[1]  # and the cut is not the reason

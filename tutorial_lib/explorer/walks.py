@@ -17,10 +17,14 @@ Latents = tuple[Tensor, ...]
 
 
 class Coder(NamedTuple):
-    """The way from pictures ``(B, ...)`` to latents, a tuple of tensors, and back to pictures in [0, 1]."""
+    """The way from pictures ``(B, ...)`` to latents, a tuple of tensors, and back to pictures, which may leave [0, 1].
+
+    ``encode_uncut`` takes what ``decode`` gives, even outside [0, 1]; by default ``encode`` does.
+    """
 
     encode: Callable[[Tensor], Latents]
     decode: Callable[[Latents], Tensor]
+    encode_uncut: Callable[[Tensor], Latents] | None = None
 
 
 class Walk(NamedTuple):
@@ -49,7 +53,8 @@ def coder_of(detector: Detector) -> Coder:
     if not decodes(detector):
         raise DetectorError(f"{why_not(detector)} Walk with pyramidflow, or with the flow of chapter 06, which are "
                             "flows on pixels.")
-    return Coder(detector.latents, detector.decode)
+    return Coder(detector.latents, detector.decode,
+                 lambda x: tuple(z.cpu() for z in detector._latents(x.to(detector.device))))
 
 
 def why_not(detector: Detector) -> str:
@@ -93,4 +98,4 @@ def walk(coder: Coder, start: Latents, towards: Latents, steps: Tensor) -> Walk:
     pictures = decoded.clamp(0, 1)
     cut = ((decoded < 0) | (decoded > 1)).flatten(1).float().mean(1)
     return Walk(pictures, steps.double(), distance(moved, coder.encode(pictures)),
-                distance(moved, coder.encode(decoded)), cut)
+                distance(moved, (coder.encode_uncut or coder.encode)(decoded)), cut)
