@@ -8,7 +8,8 @@ import torch
 from tutorial_lib import stored
 from tutorial_lib.experiments import hunt
 from tutorial_lib.explorer import blame, distribution, places, projection, walks
-from tutorial_lib.explorer.likelihood import PRIOR
+from tutorial_lib.explorer.likelihood import PRIOR, VOLUME
+from tutorial_lib.widgets import picture_flows
 
 pytestmark = pytest.mark.slow
 
@@ -40,11 +41,19 @@ def test_repairing_the_blamed_place_takes_the_alarm_away_and_other_places_do_not
     tried = torch.stack([hunt.repaired(study.images[suspect], donor, p, 8.0) for p in (place, *corners)])
     after, limit = study.detector.score(tried), hunt.limit(study.scores, study.good)
     assert study.scores[suspect] > limit and after[0] < limit and (after[1:] > limit).all()
+    assert after[0] > study.scores[study.good].median()  # in part: not below the median
+    image = study.images[suspect]
+    darker = [hunt.repaired(image, (1 - share) * image, place, 8.0) for share in (0.15, 0.30, 0.45)]
+    dark = study.detector.score(torch.stack(darker))
+    assert dark[1] < limit < min(dark[0], dark[2]) and dark.min() > after[0]  # brightness is a part of the reason
 
 
 def test_the_worst_good_washer_hides_defects_and_shines_where_others_do_not():
     study = hunt.study("fastflow")
     suspect = hunt.worst_good(study)
+    above = {g for g, bad, s in zip(study.groups, study.defective, study.scores, strict=True)
+             if bad and s >= study.scores[suspect]}
+    assert set(study.groups) - above == {"train", "good", "scratch"}  # the widget's question: all scratches hide
     assert 0.25 < float((study.scores[study.defective] < study.scores[suspect]).double().mean()) < 0.75
     row, col = blame(study, suspect).place
     grey = study.images[:, :, row - 4:row + 5, col - 4:col + 5].mean((1, 2, 3))
@@ -57,6 +66,18 @@ def test_good_images_that_were_not_trained_on_lie_further_out():
     study = hunt.study("fastflow")
     tails = [distribution.chi2_tail(study.latents[0][rows]) for rows in (study.train, study.good, study.defective)]
     assert 0.01 < tails[0] < tails[1] < tails[2]
+    gap, middle = zip(*((distribution.chi2_distance(z), float(distribution.squared_norms(z)[0].median()) / z.shape[1])
+                        for z in (study.latents[0][study.train], study.latents[0][study.good])), strict=True)
+    assert gap[0] > gap[1] and middle[0] < middle[1] < 0.98  # chi2 has 0.986: most vectors of training images are short
+
+
+def test_right_in_one_look_is_not_right_in_all():
+    z = {m: hunt.study(m).latents[0][hunt.study(m).good] for m in stored.METHODS}
+    left = {m: distribution.leftover(v) for m, v in z.items()}
+    assert {m for m in z if left[m]["mean |r|"] > left[m]["chance"]} == {"pca", "mahalanobis"}
+    assert abs(distribution.moments(z["csflow"])["std"] - 1) < 0.005 and distribution.chi2_distance(z["csflow"]) > 0.15
+    off = {m: distribution.chi2_distance(v) for m, v in z.items() if m not in ("pca", "pyramidflow")}
+    assert max(off, key=off.get) == "differnet"
 
 
 def test_a_rotation_moves_the_blame_and_nothing_else():
@@ -82,15 +103,22 @@ def test_the_per_position_gaussian_leaves_most_between_neighbours():
 
 
 def test_log_det_finds_no_more_hidden_defects_than_chance():
-    found = expected = 0.0
+    found, adds, quiet, lost, expected, none = 0, 0, 0, 0, 0.0, {}
     for category in stored.CATEGORIES:
         for method in ("differnet", "cflow", "fastflow", "csflow"):
             study = hunt.study(method, category)
             parts = hunt.parts_of(study)
             found += len(hunt.hidden(study, parts))
+            none[method] = none.get(method, 0) + len(hunt.hidden(study, parts))
+            calm = study.good & (parts[PRIOR] <= hunt.limit(parts[PRIOR], study.good))
+            quiet += int(calm.sum())
+            adds += int((calm & (parts[VOLUME] > hunt.limit(parts[VOLUME], study.good))).sum())
             missed = study.defective & (parts[PRIOR] <= hunt.limit(parts[PRIOR], study.good))
+            lost += int(missed.sum())
             expected += (1 - hunt.SHARE) * int(missed.sum())
     assert 0 < found < 1.5 * expected
+    assert f"{found / lost:.0%} {adds / quiet:.0%}" == "3% 3%"  # as the text says
+    assert none["cflow"] == none["csflow"] == 0
 
 
 def test_some_washers_are_near_in_latent_space_and_far_in_pixels():
@@ -98,6 +126,10 @@ def test_some_washers_are_near_in_latent_space_and_far_in_pixels():
     latent, pixels = hunt.pair_shares(study)
     i, j = hunt.best_pair(study)
     assert latent[i, j] <= hunt.NEAR and pixels[i, j] > 0.9
+    d = projection.distances(study.vectors())
+    row, col = torch.triu_indices(len(d), len(d), 1)
+    assert d[i, j] > 0.5 * d[row, col].median()  # near by rank only
+    assert int((study.normal & (d[i] < d[i, j])).sum()) > 20
 
 
 def test_with_many_dimensions_nearest_is_hardly_near():
@@ -117,3 +149,10 @@ def test_half_way_between_two_washers_the_pyramid_does_not_come_back():
     length = float(walks.distance(a, b))
     back = walks.walk(coder, a, b, torch.tensor([0.0, 0.5, 1.0]) * length).back / length
     assert max(back[0], back[2]) < 0.01 and back[1] > 10 * max(back[0], back[2])
+
+
+def test_half_way_between_two_digits_one_cut_pixel_is_what_is_lost():
+    x, coder = picture_flows.pictures(40, seed=1), walks.digits_coder()
+    a, b = coder.encode(x[:1]), coder.encode(x[3:4])
+    found = walks.walk(coder, a, b, torch.tensor([-0.5, 0.5, 1.5]) * float(walks.distance(a, b)))
+    assert found.left[1] == 1 / 64 and found.back[1] > 0.05 and found.uncut.max() < 1e-3
