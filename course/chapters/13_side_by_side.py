@@ -487,7 +487,7 @@ for need, values in needs.items():
 # 3. **Take a flow when its row beats that one on *your* images, paired.** CFlow and FastFlow point; DifferNet does not.
 #    PyramidFlow needs no pretrained weights, but aligned parts and a template.
 # 4. **Split by part, by day, by batch**, never by photograph. Then set the threshold on good parts kept aside
-#    (chapter [15](15_your_own_images.ipynb)).
+#    (chapter 15, planned).
 #
 # **Two more tempting mistakes.** *"The highest mean wins."* The guide above lists who cannot be told from it. *"AUROC 0.95
 # on the tiles means that it finds defects."* A rule without any model, which has never seen a defect, has that.
