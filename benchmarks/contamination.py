@@ -22,7 +22,7 @@ from tutorial_lib.experiments import side_by_side as study
 NAME, CATEGORY, SHARES, SEEDS = "13_contamination", "washer", (0.0, 0.02, 0.05, 0.1), (0, 1, 2)
 METHODS = ("gaussian", "patches", *study.FLOWS)
 KEPT = ("data", "seed", "share", "method", "backbone", "image_auroc", "interval", "pixel_auroc", "aupro",
-        "without_flow", "fingerprint")
+        "without_flow", "fingerprint", "cell")
 
 
 def row(seed: int, share: float, method: str) -> dict:
@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="these only; other rows are kept")
     parser.add_argument("--methods", default=",".join(METHODS), help="likewise")
     options = parser.parse_args()
+    rows.restore(rows.read(side_by_side.NAME))
+    rows.restore(row for row in rows.read(NAME) if row["share"])
     wanted = options.methods.split(",")
     todo = [(seed, share, method) for seed in options.seeds for share in (0.0, 0.1, 0.05, 0.02) for method in wanted]
     for done, (seed, share, method) in enumerate(todo, 1):

@@ -31,11 +31,29 @@ def row_of(key: dict, make: Callable[[], dict]) -> dict:
     """The stored row of ``key``, or that of ``make()``, which is stored."""
     cell = cell_of(key)
     if not cell.exists():
-        found, part = make(), cell.with_suffix(".part")
-        CELLS.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(found), encoding="utf-8")
-        os.replace(part, cell)
+        keep(make() | {"cell": cell.stem})
     return json.loads(cell.read_text(encoding="utf-8"))
+
+
+def keep(row: dict) -> None:
+    """Write one finished row to its file."""
+    CELLS.mkdir(parents=True, exist_ok=True)
+    part = CELLS / f"{row['cell']}.part"
+    part.write_text(json.dumps(row), encoding="utf-8")
+    os.replace(part, part.with_suffix(".json"))
+
+
+def restore(rows: Iterable[dict]) -> None:
+    """Keep ``rows`` of a stored table where their files are missing: a partial run in a fresh clone loses none."""
+    for row in rows:
+        if not (CELLS / f"{row['cell']}.json").exists():
+            keep(row)
+
+
+def read(name: str) -> list[dict]:
+    """The rows of ``benchmarks/results/NAME.json``, none where there is no such file."""
+    stored = RESULTS / f"{name}.json"
+    return json.loads(stored.read_text(encoding="utf-8"))["rows"] if stored.exists() else []
 
 
 def write(name: str, what: str, settings: dict, seeds: Iterable[int], rows: list[dict], **more) -> None:

@@ -111,6 +111,7 @@ def main() -> None:
     if options.memory_of:
         print(json.dumps(memory_of(options.memory_of)))
         return
+    rows.restore(rows.read(NAME))
     wanted, todo = options.methods.split(","), [*jobs(options.data is not None)]
     if options.only:
         todo = [job for job in todo if job == (options.only[0], int(options.only[1]))]

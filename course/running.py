@@ -25,13 +25,15 @@ class BuildError(Exception):
 
 
 def kernel_environment(scratch: Path) -> dict[str, str]:
-    """The environment of every stored run and of every test of one: the same hashes, threads and display.
+    """The environment of every stored run and of every test of one: the same hashes, threads, kernels and display.
 
     Progress goes to a throw-away file in ``scratch``. Real photographs are hidden: stored outputs must not need them.
     """
     keep = {k: v for k, v in os.environ.items() if k not in ("MTD_DIR", "PYTHONPATH", "PYTHONSTARTUP")}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return keep | threads | {
+    kernels = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2",
+               "OPENBLAS_CORETYPE": "Haswell"}     # else sums are rounded otherwise on newer processors than on older ones
+    return keep | threads | kernels | {
         "PYTHONHASHSEED": "0",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "TQDM_DISABLE": "1",                       # bars carry timings
