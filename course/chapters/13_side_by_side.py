@@ -52,9 +52,10 @@ print("the same with a scratch, pixel AUROC of one map: "
       + ", ".join(f"{one.method} {one.pixel_auroc:.2f}" for one in one_defect.strip("pyramidflow", kind="scratch")))
 
 # %% [markdown]
-# Read the shapes, not the brightness alone. A method that looks at neighbours lights up around the hole; one that pulls a
-# gradient back through an average cannot say where it is. The line below the figure is a warning: a thin scratch at 64
-# pixels is another matter, and the order of the methods is another one.
+# The cross is a map's highest value. Read the place before the brightness: all maps share one scale, rarity, and a map that
+# is dark but for one spot points as well as a bright one. The gradient that is pulled back through an average cannot say
+# where the hole is. The line below the figure is a warning: a thin scratch at 64 pixels is another matter, and the order of
+# the methods is another one.
 #
 # ## What is each score made of?
 #
@@ -90,8 +91,12 @@ for method in ("differnet", "cflow", "csflow", "fastflow", "pyramidflow"):
 #
 
 # %% [markdown]
-# So "the score" is four different things. Scores of two methods have different units and cannot be compared.
-# Their *rankings* can: that is what AUROC does.
+# ℓ is written l in chapter [09](09_cflow.ipynb), C is the number of channels. The cell above shows from which maps a score
+# comes; what each of its terms is made of stands in the table.
+#
+# So "the score" is four different things: −log p(z) alone, the whole −log p, a proxy, and a distance (to a plane, a patch or
+# a template). Scores of two methods have different units and cannot be compared. Their *rankings* can: that is what AUROC
+# does.
 
 # %% [markdown]
 # ## The same images for all
@@ -195,15 +200,17 @@ leader, sure_of = mean.image_auroc.idxmax(), []
 for other in [m for m in methods if m != leader]:
     found = pd.DataFrame(pairs(leader, other), columns=["data", "seed", "difference", "low", "high", "overlap"])
     without_0 = (found.low > 0) | (found.high < 0)
-    ahead, sure, hidden = (found.difference > 0).sum(), without_0.sum(), (without_0 & found.overlap).sum()
+    ahead, hidden = (found.difference > 0).sum(), (without_0 & found.overlap).sum()
     sure_of += without_0.tolist()
     print(f"{leader} − {other:12s} {found.difference.mean():+.3f} ± {found.difference.std():.3f}   ahead in {ahead} of "
-          f"{len(found)}; paired interval without 0: {sure}, of these with overlapping intervals: {hidden}")
-print(f"{sum(sure_of)} of {len(sure_of)} paired intervals without 0; where nothing differs, chance alone would give about "
+          f"{len(found)}; paired interval beside 0: +{(found.low > 0).sum()} −{(found.high < 0).sum()}, of these with "
+          f"overlapping intervals: {hidden}")
+print(f"{sum(sure_of)} of {len(sure_of)} paired intervals beside 0; where nothing differs, chance alone would give about "
       f"{0.05 * len(sure_of):.1f}")
 
 # %% [markdown]
-# The last number of a line is the counter-example to a tempting rule: **"overlapping intervals, so no difference."** In
+# "+2 −1" reads: in two pairs of product and seed the whole interval says that the best method is ahead, in one that it is
+# behind. The last number of a line is the counter-example to a tempting rule: **"overlapping intervals, so no difference."** In
 # those cases the single intervals overlap and the paired one excludes zero. The reverse is as important: where the paired
 # interval holds zero, eighty images do not decide the order, whatever the bold print says. That is not the same as no
 # difference.
@@ -237,7 +244,7 @@ before = flows.without_flow.map(lambda w: w["image_auroc"])
 aupro = flows.aupro - flows.without_flow.map(lambda w: w["aupro"])
 gain = (flows.image_auroc - before).groupby(flows.method)
 local = factory_rows[factory_rows.method == "gaussian"].set_index(["data", "seed"]).image_auroc
-print("                 without    with   added by the flow   AUPRO      above the Gaussian of each position")
+print("                 without    with   added by the flow   AUPRO      above `gaussian` (its own taps)")
 for method in study.FLOWS:
     g = gain.get_group(method)
     part = flows.loc[g.index]
@@ -252,9 +259,10 @@ plots.show(pictures.added({m: gain.get_group(m).to_numpy() for m in study.FLOWS}
 # %% [markdown]
 # This is the first honest lesson: **say which Gaussian.** Taking the flow out leaves *one* Gaussian for all positions of a
 # map. It cannot know that the rim of a washer looks unlike its middle. A flow that sees neighbours, or is told the place,
-# can. The last column asks a harder question: what is left of the gain over a Gaussian *per position* (chapter 07), which
-# knows every place and has no training loop? DifferNet's own case is the purest: one vector, no places, and the flow
-# against the Gaussian on identical features and views.
+# can. The last column asks another question: what is left of the lead over the Gaussian *per position* (chapter 07), which
+# knows every place and has no training loop? It reads taps of its own, so that column compares two methods, not a flow
+# with its absence. (Chapter [09](09_cflow.ipynb) compares them on the same taps.) DifferNet's own case is the purest: one
+# vector, no places, and the flow against the Gaussian on identical features and views.
 #
 # A paper that compares its flow with *other features* cannot tell you which of the two helped. Ask for the row "the same
 # features, no flow", and for the cheap baseline that knows what the flow knows.
@@ -274,7 +282,8 @@ for name, r in speed.iterrows():
 
 # %% [markdown]
 # Speed is a matter of *what is computed how often*. Views multiply everything (differnet sees each image several times).
-# A memory is searched for every position (patches). The rest is the backbone, and the flow on top of it. The share of the
+# A memory is searched for every position (patches). A flow on single vectors runs once for every position of every map
+# (cflow). The rest is the backbone, and the flow on top of it. The share of the
 # peak says how much of the time went into arithmetic; the remainder is moving numbers, resizing and sorting.
 #
 # ## Dirty training data
@@ -300,7 +309,8 @@ for m in tested:
     print(f"{m:12s} {lost[m].mean():+.3f} {spread:14s}  seeds {', '.join(map(str, lost[m].index))}")
 
 # %% [markdown]
-# The defective pictures are of the same kinds as in the test set, with other seeds, so a method that learned them as normal
+# So the order of the losses is the answer to the prediction, as far as the deviations let it be one. The defective pictures
+# are of the same kinds as in the test set, with other seeds, so a method that learned them as normal
 # would lose exactly what it is asked for. Compare each loss with the deviation over seeds before you believe it. A
 # *repeated* flaw, the same scratch on every tenth part, is worse still: chapter [07](07_density_to_defects.ipynb) shows
 # that case.
@@ -381,11 +391,11 @@ for name, part in (("published split", published), ("split by tile", by_tile)):
 # %% [markdown]
 # - **By the series of the names** the rule still has something to recognise: a tile that was photographed twice counts as
 #   two. Names are a clue, not a proof.
-# - **By components at 0.9** (good pictures that correlate above 0.9 stay together) it falls below guessing. Part of that is
+# - **By components at 0.9** (all good pictures that a chain of pairs above 0.9 joins stay together) it falls below guessing. Part of that is
 #   by construction: the groups are made at the same 32 × 32 pixels that the rule scores, so a good test picture *cannot*
 #   correlate above 0.9 with a trained one. A defective one can, for the groups join good pictures only.
 # - **By a clustering** of the good pictures by correlation (at 0.2), a heuristic, and one draw of it: the figure's right
-#   half. The last two lines show the same lopsidedness.
+#   half. It puts other good pictures into the test set, so the counts differ. The last two lines show the same lopsidedness.
 #
 # The first answer leaves tiles on both sides, the second pushes the good ones away. The truth for this rule lies between the
 # two numbers.
@@ -422,7 +432,8 @@ print(f"methods in the table that lose: {(both.lost[:-1] > 0).sum()} of {len(bot
 # | ours | above | factory, 8 products | 64 px, backbone trained on formula pictures | last step, 3 seeds |
 
 # %% [markdown]
-# No two rows of that table may be compared: data, split, resolution, features and choice of the state all differ. Ours are
+# "Second hand" and "third hand" say how many papers or notes lie between the number and us. No two rows of that table may be
+# compared: data, split, resolution, features and choice of the state all differ. Ours are
 # lower, for they are small; they are the ones that share everything but the method.
 
 # %% [markdown]
@@ -484,8 +495,8 @@ for need, values in needs.items():
 # 1. **Look at your defects.** Their size in pixels decides before any method does: enlarge the image until the smallest
 #    one covers several cells of the finest map.
 # 2. **Start with a method without training**, and keep its row in every later table.
-# 3. **Take a flow when its row beats that one on *your* images, paired.** CFlow and FastFlow point; DifferNet does not.
-#    PyramidFlow needs no pretrained weights, but aligned parts and a template.
+# 3. **Take a flow when its row beats that one on *your* images, paired.** The four that keep positions point at the defect;
+#    DifferNet does not (the column AUPRO above; chance is 0.15). PyramidFlow needs no pretrained weights, but aligned parts and a template.
 # 4. **Split by part, by day, by batch**, never by photograph. Then set the threshold on good parts kept aside
 #    (chapter 15, planned).
 #
@@ -531,7 +542,7 @@ for need, values in needs.items():
 # %% [markdown]
 # ## What you can now say
 #
-# - A score is −log p(z), a proxy, or a distance; log_det enters one of the five. Only rankings can be compared.
+# - A score is −log p(z), the whole −log p, a proxy, or a distance; log_det enters one of the five. Only rankings can be compared.
 # - An AUROC from eighty images is uncertain by nearly a tenth, up or down; two methods on the same images are compared by their
 #   *paired* difference.
 # - What the flow added is the row with it minus the row without it, on the same features and views.

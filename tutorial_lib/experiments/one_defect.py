@@ -45,7 +45,8 @@ class Seen:
     mask: Tensor
     rarity: Tensor
     pixel_auroc: float      # of this one map: how well its order tells the defect from the washer
-    on_defect: bool         # whether the highest value lies on the mask or touches it
+    peak: tuple[int, int]   # row and column of the highest value
+    on_defect: bool         # whether that lies on the mask or touches it
 
 
 def defect(size: int = 64, kind: str = "missing") -> factory.Pairs:
@@ -79,7 +80,7 @@ def seen_by(method: str, detector: detectors.Detector, kind: str = "missing") ->
     row, column = divmod(int(found.argmax()), size)
     touched = pair.masks[0, max(row - 1, 0):row + 2, max(column - 1, 0):column + 2].any()
     return Seen(method, PLACES[method], kind, pair.images[0], pair.masks[0], rare,
-                pixel_auroc(found[None], pair.masks), bool(touched))
+                pixel_auroc(found[None], pair.masks), (row, column), bool(touched))
 
 
 def strip(up_to: str = ORDER[-1], load: Callable[[str, str], detectors.Detector] | None = None,

@@ -30,6 +30,7 @@ def strip(seen: Sequence) -> Figure:
     for ax, one in zip(every[1:], seen, strict=False):
         shown = ax.imshow(one.rarity.cpu(), cmap=style.SEQUENTIAL, vmin=0, vmax=HIGHEST)
         ax.contour(one.mask.cpu().float(), levels=[0.5], colors=[style.ORANGE], linewidths=0.9)
+        ax.plot(*one.peak[::-1], "+", color="white", markersize=9, markeredgewidth=1.5)
         ax.set_title(one.method)
         ax.set_xlabel(textwrap.fill(one.places, 24), fontsize=9)
     for ax in every:
@@ -48,5 +49,5 @@ def caption(seen: Sequence) -> str:
     parts = [f"{one.method} {one.pixel_auroc:.2f}" + (" (peak on it)" if one.on_defect else "")
              for one in seen]
     return (f"{TITLES[seen[0].kind].capitalize()}, outlined, through the methods so far; below each map, where the "
-            "positions go. Colour says how seldom good washers reach a value as high: yellow is rarer than one good "
+            "positions go; the cross is its highest value. Colour says how seldom good washers reach a value as high: yellow is rarer than one good "
             "pixel in ten thousand. Pixel AUROC of this one map: " + ", ".join(parts) + ".")
