@@ -32,7 +32,6 @@ with warnings.catch_warnings():
 
 OUT = Path(__file__).with_name("results") / "09_cflow_step.json"
 ROUNDS = 5
-steps.PARTS = {"matrix products": ("addmm", "::mm", "linear", "matmul"), **steps.PARTS}  # before "add" and "mul"
 CASES = {  # detector, steps a measurement
     "small": (lambda: CFlow.small(), 8),
     "resnet18": (lambda: CFlow.paper(backbone="resnet18", weights="random"), 1),

@@ -31,8 +31,8 @@ from tutorial_lib.detectors.training import adam
 OUT = Path(__file__).with_name("results") / "12_pyramidflow_step.json"
 ROUNDS = 5
 CASES = {  # detector, images a step, steps a measurement
-    "paper": (lambda: PyramidFlow.paper(size=64), 2, 1),
-    "small": (PyramidFlow.small, 4, 2),
+    "paper": (lambda: PyramidFlow.paper(size=64), 2, 4),
+    "small": (PyramidFlow.small, 4, 8),
 }
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-PARTS = {  # what a kernel's time counts as
+PARTS = {  # what a kernel's time counts as; the first that fits
+    "matrix products": ("addmm", "::mm", "linear", "matmul"),
     "convolutions": ("conv", "mkldnn"), "the optimiser": ("adam", "_foreach", "addcdiv", "lerp"),
     "enlarging": ("upsample", "col2im", "im2col"),
     "scaling and shifting": ("mul", "add", "exp", "tanh", "atan", "softplus", "sum", "log", "neg", "threshold", "relu",

@@ -32,7 +32,7 @@ def kernel_environment(scratch: Path) -> dict[str, str]:
     keep = {k: v for k, v in os.environ.items() if k not in ("MTD_DIR", "PYTHONPATH", "PYTHONSTARTUP")}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     kernels = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2",
-               "OPENBLAS_CORETYPE": "Haswell"}     # else sums are rounded otherwise on newer processors than on older ones
+               "OPENBLAS_CORETYPE": "Haswell"}     # else newer processors round sums otherwise than older ones
     return keep | threads | kernels | {
         "PYTHONHASHSEED": "0",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",

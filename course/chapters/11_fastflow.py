@@ -560,8 +560,9 @@ for name, case in STEP["cases"].items():
 # %% [markdown]
 # What differs: FrEIA permutes by a convolution with a matrix of zeros and ones where an index would do, and default Adam
 # walks through the weights tensor by tensor. What does not differ are the convolutions of the subnets, and they take most of the
-# time: so about a tenth is what other code saves here, measured on a machine that was not idle (the five runs overlap). On small
-# maps more of the time goes into scaling and shifting, and the matrix products are too small to fill the processor.
+# time. So little is left that other code could save: about a tenth in the paper's structure, nothing in the small one, and the
+# five runs of each overlap. On small maps more of the time goes into scaling and shifting, and the products are too small to
+# fill the processor.
 
 # %% [markdown]
 # ## The paper's numbers beside ours

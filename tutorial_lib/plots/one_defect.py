@@ -49,5 +49,5 @@ def caption(seen: Sequence) -> str:
     parts = [f"{one.method} {one.pixel_auroc:.2f}" + (" (peak on it)" if one.on_defect else "")
              for one in seen]
     return (f"{TITLES[seen[0].kind].capitalize()}, outlined, through the methods so far; below each map, where the "
-            "positions go; the cross is its highest value. Colour says how seldom good washers reach a value as high: yellow is rarer than one good "
-            "pixel in ten thousand. Pixel AUROC of this one map: " + ", ".join(parts) + ".")
+            "positions go; the cross is its highest value. Colour says how seldom good washers reach a value as high: "
+            "yellow is rarer than one good pixel in ten thousand. Pixel AUROC of this one map: " + ", ".join(parts) + ".")
