@@ -113,27 +113,29 @@ def sample_weight(levels: np.ndarray, losses: Mapping[str, np.ndarray], weights:
 
 def way_to_the_map(image: Tensor, mask: Tensor, likelihoods: Mapping[str, Tensor], parts: Mapping[str, Tensor],
                    total: Tensor) -> Figure:
-    """One image: above the likelihood of each scale, cell by cell; below 1 - p enlarged, and their sum on the right.
+    """One image: a row for each scale, the likelihood cell by cell and 1 - p enlarged; on the right image and sum.
 
     Args:
         image: ``(3, S, S)``. mask: ``(S, S)``. likelihoods: scale to ``(h, w)``. parts: scale to ``(S, S)``.
         total: the map, ``(S, S)``.
     """
-    fig = Figure(figsize=(8.6, 4.5), dpi=style.DPI, layout="constrained")
-    axes = fig.subplots(2, len(parts) + 1)
-    for (above, below), (name, cells) in zip(axes.T, likelihoods.items(), strict=False):
-        above.imshow(cells.cpu(), cmap=style.NEUTRAL, vmin=float(cells.quantile(0.02)))
-        above.set_title(f"{name}\nl on {cells.shape[0]} × {cells.shape[1]} cells", fontsize=10)
-        shown = below.imshow(parts[name].cpu(), cmap=style.SEQUENTIAL, vmin=0, vmax=1)
-        below.set_title("1 − p, enlarged", fontsize=10)
-    axes[0, -1].imshow(image.permute(1, 2, 0).clamp(0, 1).cpu())
-    axes[0, -1].set_title("image", fontsize=10)
-    axes[1, -1].imshow(total.cpu(), cmap=style.SEQUENTIAL, vmin=0, vmax=len(parts))
-    axes[1, -1].set_title(f"their sum, 0 to {len(parts)}", fontsize=10)
-    for ax in (axes[0, -1], *axes[1]):
+    fig = Figure(figsize=(9.6, 2.35 * len(parts) + 0.3), dpi=style.DPI, layout="constrained")
+    left, right = fig.subfigures(1, 2, width_ratios=(1.75, 1))
+    axes, (photo, whole) = left.subplots(len(parts), 2, squeeze=False), right.subplots(2, 1)
+    for (cell_by_cell, large), (name, cells) in zip(axes, likelihoods.items(), strict=True):
+        cell_by_cell.imshow(cells.cpu(), cmap=style.NEUTRAL, vmin=float(cells.quantile(0.02)))
+        cell_by_cell.set_title(f"{name}: l, {cells.shape[0]} × {cells.shape[1]} cells")
+        shown = large.imshow(parts[name].cpu(), cmap=style.SEQUENTIAL, vmin=0, vmax=1)
+        large.set_title("1 − p, enlarged")
+    left.colorbar(shown, ax=axes[:, 1], label="1 − p", shrink=0.6)
+    photo.imshow(image.permute(1, 2, 0).clamp(0, 1).cpu())
+    photo.set_title("image")
+    shown = whole.imshow(total.cpu(), cmap=style.SEQUENTIAL)
+    whole.set_title(f"map: the sum of the {len(parts)}")
+    right.colorbar(shown, ax=whole, label="sum")
+    for ax in (photo, whole, *axes[:, 1]):
         if mask.any():
             ax.contour(mask.cpu().float(), levels=[0.5], colors=[style.ORANGE], linewidths=1.2)
-    for ax in axes.flat:
+    for ax in (photo, whole, *axes.flat):
         ax.set_axis_off()
-    fig.colorbar(shown, ax=axes[1, :], label="doubt", shrink=0.9)
     return fig
