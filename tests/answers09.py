@@ -30,8 +30,8 @@ def map_by_loop(v, B, h, w):
     return f
 
 
-def positions_2d(D, h, w):
-    half = D // 2
+def positions_2d(P, h, w):
+    half = P // 2
     i = torch.arange(half // 2)
     omega = 10_000 ** (-2 * i / half)
 
@@ -44,8 +44,8 @@ def positions_2d(D, h, w):
     return torch.cat([columns, rows])
 
 
-def positions_by_loop(D, h, w):
-    code, half = torch.zeros(D, h, w), D // 2
+def positions_by_loop(P, h, w):
+    code, half = torch.zeros(P, h, w), P // 2
     for i in range(half // 2):
         omega = math.exp(-2 * i * math.log(1e4) / half)
         for y in range(h):
@@ -55,11 +55,11 @@ def positions_by_loop(D, h, w):
     return code
 
 
-def positions_by_slices(D, h, w):
-    half = D // 2
+def positions_by_slices(P, h, w):
+    half = P // 2
     omega = torch.exp(torch.arange(0, half, 2).double() * (-math.log(1e4) / half))
     y, x = torch.meshgrid(torch.arange(h).double(), torch.arange(w).double(), indexing="ij")
-    code = torch.empty(D, h, w, dtype=torch.float64)
+    code = torch.empty(P, h, w, dtype=torch.float64)
     code[0:half:2], code[1:half:2] = torch.sin(omega[:, None, None] * x), torch.cos(omega[:, None, None] * x)
     code[half::2], code[half + 1::2] = torch.sin(omega[:, None, None] * y), torch.cos(omega[:, None, None] * y)
     return code
@@ -144,8 +144,8 @@ RIGHT = [
 
 # ---- wrong answers: what exercises list as "catches", and other common ones ----------------------------------------
 
-def _code(D, h, w, omega=lambda i, half: 1e4 ** (-2 * i / half), swap=False, first=0, unit=False, order="pairs"):
-    half = D // 2
+def _code(P, h, w, omega=lambda i, half: 1e4 ** (-2 * i / half), swap=False, first=0, unit=False, order="pairs"):
+    half = P // 2
     freq = omega(torch.arange(half // 2).double(), half)
 
     def wave(n):
@@ -160,8 +160,8 @@ def _code(D, h, w, omega=lambda i, half: 1e4 ** (-2 * i / half), swap=False, fir
     return torch.cat((rows, columns) if swap else (columns, rows))
 
 
-def _own_frequencies(D, h, w):
-    half = D // 2
+def _own_frequencies(P, h, w):
+    half = P // 2
     j = torch.arange(half)[:, None]
 
     def wave(n):
@@ -237,6 +237,31 @@ def _lost(f, a, b):
     return g
 
 
+def _through_views(f, a, b):
+    g = f.clone()
+    g[:, b[0], b[1]], g[:, a[0], a[1]] = g[:, a[0], a[1]], g[:, b[0], b[1]]
+    return g
+
+
+def _wide(f, a, b):
+    g, h = f.flatten(1).clone(), f.shape[1]
+    i, j = a[0] * h + a[1], b[0] * h + b[1]
+    g[:, [i, j]] = g[:, [j, i]]
+    return g.view(f.shape)
+
+
+def _reshaped(detector, f, a, b):
+    g, c = _swapped(f, a, b), detector.code(*f.shape[1:])
+    after, before = g.reshape(-1, len(f)), f.reshape(-1, len(f))
+    return (detector.with_code(after, c).sum() - detector.with_code(before, c).sum(),
+            detector.without_code(after).sum() - detector.without_code(before).sum())
+
+
+def _zero_written_down(detector, f, a, b):
+    c, g = detector.code(*f.shape[1:]), _swapped(f, a, b)
+    return detector.with_code(g.flatten(1).T, c).sum() - detector.with_code(f.flatten(1).T, c).sum(), 0.0
+
+
 def _one_place(detector, f, a, b):
     i = b[0] * f.shape[2] + b[1]
     return _values(detector, f, _swapped(f, a, b), lambda after, before: float(after[i] - before[i]))
@@ -249,11 +274,7 @@ def _in_place(detector, f, a, b):
 
 
 def _xy(detector, f, a, b):
-    g = f.clone()
-    (ya, xa), (yb, xb) = a, b
-    ya, xa, yb, xb = xa % f.shape[1], ya % f.shape[2], xb % f.shape[1], yb % f.shape[2]
-    g[:, ya, xa], g[:, yb, xb] = f[:, yb, xb], f[:, ya, xa]
-    return _values(detector, f, g, lambda after, before: float(after.sum() - before.sum()))
+    return _values(detector, f, _swapped(f, a[::-1], b[::-1]), lambda after, before: float(after.sum() - before.sum()))
 
 
 WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answers)
@@ -275,22 +296,22 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
      lambda v, B, h, w: v.reshape(B, h, w, -1)),
     ("map_to_vectors", "to float", "number type", lambda f: map_to_vectors(f).float(),
      lambda v, B, h, w: vectors_to_map(v, B, h, w).float()),
-    ("positions_2d", "x and y", "x and y are swapped", lambda D, h, w: _code(D, h, w, swap=True)),
+    ("positions_2d", "x and y", "x and y are swapped", lambda P, h, w: _code(P, h, w, swap=True)),
     ("positions_2d", "frequencies up", "run the wrong way",
-     lambda D, h, w: _code(D, h, w, lambda i, half: 1e4 ** (2 * i / half))),
-    ("positions_2d", "D in the exponent", "divided by D",
-     lambda D, h, w: _code(D, h, w, lambda i, half: 1e4 ** (-2 * i / (2 * half)))),
-    ("positions_2d", "from 1", "counted from 1", lambda D, h, w: _code(D, h, w, first=1)),
-    ("positions_2d", "unit places", "divided by the size", lambda D, h, w: _code(D, h, w, unit=True)),
-    ("positions_2d", "blocks", "all sines first", lambda D, h, w: _code(D, h, w, order="blocks")),
-    ("positions_2d", "cosine first", "changed places: the even", lambda D, h, w: _code(D, h, w, order="cosine first")),
+     lambda P, h, w: _code(P, h, w, lambda i, half: 1e4 ** (2 * i / half))),
+    ("positions_2d", "P in the exponent", "divided by P",
+     lambda P, h, w: _code(P, h, w, lambda i, half: 1e4 ** (-2 * i / (2 * half)))),
+    ("positions_2d", "from 1", "counted from 1", lambda P, h, w: _code(P, h, w, first=1)),
+    ("positions_2d", "unit places", "divided by the size", lambda P, h, w: _code(P, h, w, unit=True)),
+    ("positions_2d", "blocks", "all sines first", lambda P, h, w: _code(P, h, w, order="blocks")),
+    ("positions_2d", "cosine first", "changed places: the even", lambda P, h, w: _code(P, h, w, order="cosine first")),
     ("positions_2d", "own frequencies", "share one", _own_frequencies),
-    ("positions_2d", "channels last", "found (3, 5, 8)", lambda D, h, w: positions_2d(D, h, w).permute(1, 2, 0)),
-    ("positions_2d", "half the channels", "found (4, 3, 5)", lambda D, h, w: positions_2d(D, h, w)[:D // 2]),
+    ("positions_2d", "channels last", "found (3, 5, 8)", lambda P, h, w: positions_2d(P, h, w).permute(1, 2, 0)),
+    ("positions_2d", "half the channels", "found (4, 3, 5)", lambda P, h, w: positions_2d(P, h, w)[:P // 2]),
     ("positions_2d", "columns only", "this half depends on the row",
-     lambda D, h, w: positions_2d(D, h, w)[:D // 2].repeat(2, 1, 1)),
-    ("positions_2d", "sum of both", "larger than a sine", lambda D, h, w: positions_2d(2 * D, h, w)[:D]
-     + positions_2d(2 * D, h, w)[D:]),
+     lambda P, h, w: positions_2d(P, h, w)[:P // 2].repeat(2, 1, 1)),
+    ("positions_2d", "sum of both", "larger than a sine", lambda P, h, w: positions_2d(2 * P, h, w)[:P]
+     + positions_2d(2 * P, h, w)[P:]),
     ("conditional_coupling", "joined to x2", "joined to the changed half", _coupling(lambda x1, x2, c: (x2, c))),
     ("conditional_coupling", "cond first", "read the condition before x1", _coupling(lambda x1, x2, c: (c, x1))),
     ("conditional_coupling", "zeros", "left out", _coupling(lambda x1, x2, c: (x1, 0 * c))),
@@ -314,6 +335,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("conditional_coupling", "t too", "shift t slipped", _coupling(total=lambda s, t, c: (s + t).sum(1))),
     ("conditional_coupling", "sum of exp", "exp(s) was summed", _coupling(total=lambda s, t, c: s.exp().sum(1))),
     ("conditional_coupling", "zero", "log_det is zero", _coupling(total=lambda s, t, c: torch.zeros_like(s[:, 0]))),
+    ("conditional_coupling", "ln P", "ln P was added",
+     _coupling(total=lambda s, t, c: s.sum(1) + math.log(c.shape[1]))),
     ("conditional_coupling", "a term of the condition", "term of the condition",
      _coupling(total=lambda s, t, c: s.sum(1) - c.square().sum(1) / 2)),
     ("logsigmoid_loss", "log of sigmoid", "whichever of the two", lambda v, C: -torch.log(torch.sigmoid(v / C)).mean()),
@@ -328,12 +351,16 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("logsigmoid_loss", "mean first", "mean was taken before", lambda v, C: -F.logsigmoid(v.mean() / C)),
     ("logsigmoid_loss", "base 10", "base 10", lambda v, C: -F.logsigmoid(v / C).mean() / math.log(10)),
     ("logsigmoid_loss", "no mean", "the mean over the batch is missing", lambda v, C: -F.logsigmoid(v / C)),
+    ("logsigmoid_loss", "a small number", "above 1e-12", lambda v, C: -torch.log(torch.sigmoid(v / C) + 1e-12).mean()),
+    ("logsigmoid_loss", "clamped", "above 1e-09", lambda v, C: -torch.sigmoid(v / C).clamp(min=1e-9).log().mean()),
     ("logsigmoid_loss", "item", "torch tensor", lambda v, C: -F.logsigmoid(v / C).mean().item()),
     ("aggregate", "test batch", "normalised by the test batch", _aggregate(lambda v, m: (v - v.max()).exp())),
     ("aggregate", "each image", "each image's own maximum",
      _aggregate(lambda v, m: (v - v.amax((1, 2), keepdim=True)).exp())),
     ("aggregate", "nearest", "each cell becomes a block",
      _aggregate(up=lambda p, size: F.interpolate(p[:, None], size=(size, size), mode="nearest")[:, 0])),
+    ("aggregate", "bicubic", "by bicubic interpolation",
+     _aggregate(up=lambda p, size: F.interpolate(p[:, None], size=(size, size), mode="bicubic")[:, 0])),
     ("aggregate", "align corners", "pulled to the outer pixels",
      _aggregate(up=lambda p, s: F.interpolate(p[:, None], (s, s), mode="bilinear", align_corners=True)[:, 0])),
     ("aggregate", "sign", "high where the place is likely", _aggregate(last=sum)),
@@ -351,23 +378,28 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("aggregate", "no cap", "the cap is missing", _aggregate(lambda v, m: (v - m).exp())),
     ("aggregate", "cells", "expected (B, size, size)", lambda v, m, s: aggregate(v, m, 8)),
     ("position_swap", "codes too", "exchanged together", _codes_too),
-    ("position_swap", "one lost", "only place a changed", _swap(move=_lost)),
+    ("position_swap", "one lost", "that of (0, 1) nowhere", _swap(move=_lost)),
+    ("position_swap", "exchanged through views", "that of (3, 2) nowhere", _swap(move=_through_views)),
     ("position_swap", "before minus after", "before minus after",
      _swap(lambda after, before: float((before - after).sum()))),
-    ("position_swap", "mean", "mean over the positions", _swap(lambda after, before: float((after - before).mean()))),
+    ("position_swap", "mean, as tensors", "mean over the positions",
+     _swap(lambda after, before: (after - before).mean())),
     ("position_swap", "after alone", "not its change", _swap(lambda after, before: float(after.sum()))),
-    ("position_swap", "one place", "only place b changed", _one_place),
+    ("position_swap", "one place", "place b alone was counted", _one_place),
     ("position_swap", "absolute", "absolute values", _swap(lambda after, before: float((after - before).abs().sum()))),
     ("position_swap", "results exchanged", "two results changed places",
      lambda d, f, a, b: position_swap(d, f, a, b)[::-1]),
     ("position_swap", "row and column", "row and column changed", _xy),
+    ("position_swap", "rows for columns", "counted with h", _swap(move=_wide)),
+    ("position_swap", "plain reshape", "cuts each channel's plane", _reshaped),
+    ("position_swap", "zero written down", "was never called", _zero_written_down),
     ("position_swap", "in place", "changed in place", _in_place),
     ("position_swap", "one result", "it must return with, without", lambda d, f, a, b: position_swap(d, f, a, b)[0]),
 ]
 
 CHANGES = [(" + ", " - "), (" - ", " + "), (" * ", " / "), (" / ", " * "), (".sum(", ".mean("), (".mean(", ".sum("),
            ("dim=1)", "dim=0)"), ("sin", "cos"), ("cos", "sin"), ("-2 *", "2 *"), ("half // 2", "half"),
-           ("D // 2", "D"), ("2 * i", "i"), ("[columns, rows]", "[rows, columns]"), ("(w)", "(h)"), ("(h)", "(w)"),
+           ("P // 2", "P"), ("2 * i", "i"), ("[columns, rows]", "[rows, columns]"), ("(w)", "(h)"), ("(h)", "(w)"),
            ("x1, cond", "cond, x1"), ("x1, x2", "x2, x1"), ("s, t", "t, s"), (".exp()", ".cos()"),
            ("torch.exp(", "torch.sin("), ("logsigmoid", "sigmoid"), ("softplus", "relu"), ("-log_p", "log_p"),
            (" / C", ""), ("max=0", "max=9"), ("clip(0, 1)", "clip(0, 9)"), ("bilinear", "nearest"),

@@ -56,21 +56,21 @@ checks.ch09.check("map_to_vectors", map_to_vectors, vectors_to_map)
 # %% [markdown]
 # ## 2 · The code of a position (12 min)
 #
-# Sines and cosines of the column fill the first half of the D channels, those of the row the second half. With
-# half = D/2 and i = 0 … half/2 − 1:
+# Sines and cosines of the column fill the first half of the P channels, those of the row the second half. With
+# half = P/2 and i = 0 … half/2 − 1:
 #
 # $$\omega_i = 10000^{-2i/\text{half}},\qquad \text{channels } 2i,\ 2i+1:\ \sin(\text{column}\cdot\omega_i),\
 # \cos(\text{column}\cdot\omega_i)$$
 #
 # and the same for the row, half channels further on. Columns and rows are counted in cells, from 0.
 #
-# **Law.** The first half is the same in every row, the second in every column. |code|² = D/2. No two positions share a
-# code. At row 5, column 7, with D = 128: channel 0 is 0.656987.
+# **Law.** The first half is the same in every row, the second in every column. |code|² = P/2. No two positions share a
+# code. At row 5, column 7, with P = 128: channel 0 is 0.656987.
 
 # %%
-def positions_2d(D, h, w):
-    """D: a multiple of 4. Returns the codes of all positions, (D, h, w)."""
-    half = D // 2
+def positions_2d(P, h, w):
+    """P: a multiple of 4. Returns the codes of all positions, (P, h, w)."""
+    half = P // 2
     omega = 10_000 ** (-2 * torch.arange(half // 2) / half)             # (half/2,)
 
     def wave(n):
@@ -120,7 +120,7 @@ checks.ch09.check("conditional_coupling", conditional_coupling)
 # Let l = log p / C be the log-likelihood per channel of a vector. The loss is the mean of −ln σ(l), with
 # σ(l) = 1/(1 + e^(−l)).
 #
-# **Law.** l = −0.9189 costs 1.2547. A vector's weight in the gradient is σ(−l). The loss stays finite at l = −10⁴.
+# **Law.** l = −0.9189 costs 1.2547. A vector's weight in the gradient is σ(−l). At l = −10⁴ the loss is 10⁴.
 
 # %%
 def logsigmoid_loss(log_p, C):
@@ -173,7 +173,7 @@ checks.ch09.check("aggregate", aggregate)
 # - `detector.without_code(v)` gives ln p of vectors v (N, C): (N,).
 #
 # **Law.** Without the code the change is exactly 0. With the code it is not. A position exchanged with itself changes
-# nothing. f itself stays as it was.
+# nothing. f itself stays as it was. Both detectors are asked.
 
 # %%
 def position_swap(detector, f, a, b):

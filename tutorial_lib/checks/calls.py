@@ -126,6 +126,8 @@ def same(a, b, rtol: float = 1e-4) -> bool:
             return bool(((a == b) | (a.isnan() & b.isnan())).all())
         scale = float(b[b.isfinite()].abs().max()) if bool(b.isfinite().any()) else 1.0
         return torch.allclose(a, b, rtol=0.0, atol=rtol * max(scale, 1e-12), equal_nan=True)
+    if isinstance(a, Tensor) != isinstance(b, Tensor):  # one number, once in a tensor and once without
+        a, b = (v.item() if isinstance(v, Tensor) and v.ndim == 0 else v for v in (a, b))
     if isinstance(a, tuple | list) and isinstance(b, tuple | list):
         return len(a) == len(b) and all(same(x, y, rtol) for x, y in zip(a, b, strict=True))
     if isinstance(a, int | float) and isinstance(b, int | float):

@@ -13,6 +13,8 @@ from tutorial_lib.checks.findings import Finding, Stop
 SEVERAL = ("the call returns several things (max(1): values, indices; jvp: value, derivative; autograd.grad: one per "
            "input). Take the one that is asked for")
 
+COMPLEX = "it is complex: the length of a complex number is .abs()"
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -75,14 +77,17 @@ class TensorSlot(Slot):
 
 @dataclass(frozen=True)
 class NumberSlot(Slot):
-    """A finite Python number, or a tensor that holds one."""
+    """A finite real Python number, or a tensor that holds one. A gradient that it carries is no fault."""
 
     def examine(self, value) -> None:
+        imaginary = isinstance(value, complex) or (isinstance(value, Tensor) and value.is_complex())
         try:
-            number = float(value.detach() if isinstance(value, Tensor) else value)  # a gradient is no fault
+            number = float("") if imaginary else float(value.detach() if isinstance(value, Tensor) else value)
         except (TypeError, ValueError, RuntimeError):
-            raise Stop(Finding("type", f"{self.name} must be one number", f"found {type(value).__name__}",
-                               SEVERAL if isinstance(value, tuple) else "")) from None
+            found = f"a tensor {tuple(value.shape)} of {value.dtype}" if isinstance(value, Tensor) else \
+                type(value).__name__
+            cause = SEVERAL if isinstance(value, tuple) else COMPLEX if imaginary else ""
+            raise Stop(Finding("type", f"{self.name} must be one number", f"found {found}", cause)) from None
         if not math.isfinite(number):
             raise Stop(Finding("finite", f"{self.name} is not finite", f"found {number}"))
 

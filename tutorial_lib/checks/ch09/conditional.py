@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -135,6 +137,8 @@ CONDITIONAL = Exercise(
         Suspect("exp(s) was summed: the logarithm of a product of exp(s) is the sum of s",
                 _with(lambda s, t: s.exp().sum(1))),
         Suspect("log_det is zero: only a step with s = 0 keeps volumes", _with(lambda s, t: 0 * s.sum(1))),
+        Suspect("ln P was added to log_det: the code is given, not transformed, so its size adds nothing",
+                _with(lambda s, t: s.sum(1) + math.log(P))),
         Suspect("a term of the condition was added to log_det: it is given, and nothing is differentiated by it",
                 lambda x, cond, st: (_right(x, cond, st)[0],
                                      _right(x, cond, st)[1] - 0.5 * cond.square().sum(1))),
