@@ -157,11 +157,23 @@ def test_fingerprint_follows_content():
               factory.split("metal", severity=0.7, **args).fingerprint(), factory.split("carpet", **args).fingerprint()}
     assert len(prints) == 4 and all(len(mark) == 16 for mark in prints)
     assert base.fingerprint() == factory.split("metal", **args).fingerprint()
-    one_pixel = base.train.clone()
-    one_pixel[0, 0, 0, 0] += 1e-3
-    changed = type(base)(base.name, one_pixel, base.test, base.labels, base.kinds, base.masks)
-    relabelled = type(base)(base.name, base.train, base.test, ~base.labels, base.kinds, base.masks)
-    assert len({base.fingerprint(), changed.fingerprint(), relabelled.fingerprint()}) == 3
+    one_pixel, one_mask = base.train.clone(), base.masks.clone()
+    one_pixel[0, 0, 0, 0] += 0.3
+    one_mask[0, 0, 0] ^= True
+    others = [(one_pixel, base.test, base.labels, base.masks), (base.train.flip(3), base.test, base.labels, base.masks),
+              (base.train.flip(0), base.test, base.labels, base.masks), (base.train, base.test, ~base.labels, base.masks),
+              (base.train, base.test, base.labels, one_mask)]
+    made = [type(base)(base.name, train, test, labels, base.kinds, masks).fingerprint()
+            for train, test, labels, masks in others]
+    assert len({base.fingerprint(), *made}) == 1 + len(others)
+
+
+@pytest.mark.parametrize("category", factory.CATEGORIES)
+def test_fingerprint_does_not_follow_rounding(category):
+    base = factory.split(category, size=64, n_train=20, n_good=5, n_per_kind=1)
+    noise = 2e-7 * (2 * torch.rand(base.train.shape, generator=torch.Generator().manual_seed(0)) - 1)
+    near = type(base)(base.name, base.train + noise, base.test, base.labels, base.kinds, base.masks)
+    assert near.fingerprint() == base.fingerprint()
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

@@ -50,4 +50,4 @@ def caption(seen: Sequence) -> str:
              for one in seen]
     return (f"{TITLES[seen[0].kind].capitalize()}, outlined, through the methods so far; below each map, where the "
             "positions go; the cross is its highest value. Colour says how seldom good washers reach a value as high: "
-            "yellow is rarer than one good pixel in ten thousand. Pixel AUROC of this one map: " + ", ".join(parts) + ".")
+            "yellow is rarer than one good pixel in ten thousand. Pixel AUROC of this map: " + ", ".join(parts) + ".")
