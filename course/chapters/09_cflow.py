@@ -259,7 +259,7 @@ for name, values in fits.items():
     print(f"{name:8s} l of good boards not trained on: "
           + ", ".join(f"{tap} {v:+.2f}" for tap, v in zip(taps, values, strict=True)) + " nats per channel")
 nats = sum((a - b) * tap.channels for a, b, tap in zip(fits["told"], fits["not told"], backbone.taps.values(), strict=True))
-print(f"told minus not told: {nats:.0f} nats for one vector of each scale;  −½ ln 2π = {-0.5 * np.log(2 * np.pi):.2f}")
+print(f"told minus not told: {nats:.0f} nats for one vector of each scale;  −½ ln 2π = {-0.5 * np.log(2 * np.pi):.4f}")
 
 # %% [markdown]
 # ## Step 4 · From likelihoods to a map

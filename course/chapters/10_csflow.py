@@ -50,6 +50,7 @@ STORED = json.loads(Path("../benchmarks/results/10_csflow_blocks.json").read_tex
 # ## Three distances
 #
 # The same washers as before, 64 × 64 pixels. Each is looked at from three distances: as it is, at half the size, at a quarter.
+# (Here the smaller ones are smoothed as they shrink. The released code, and exercise 1, take every second and fourth pixel.)
 
 # %%
 washers = study.split_of("washer", seed=0)
@@ -217,8 +218,9 @@ plots.show(pictures.jacobians(J, edges, ["scale 0", "1", "2"]),
 
 
 # %% [markdown]
-# The contact fills entries *below* the diagonal. A triangular determinant does not look at them. So the scales may
-# tell each other anything they like, and the log_det stays the sum of s.
+# Look at the right panel: with all passing numbers first, the contact fills entries *below* the diagonal alone. (In the middle
+# panel the numbers are sorted by scale, so part of it lies above. It is the same matrix.) A triangular determinant does not look
+# at them. So the scales may tell each other anything they like, and the log_det stays the sum of s.
 #
 # **A tempting mistake: "if scales look at each other, the coupling can no longer be inverted."** The two cells above are the
 # counter-example.
@@ -265,8 +267,8 @@ plots.show(pictures.pipeline(washers.test[0]),
 # **Tool card: the EfficientNet block.** *What it is:* widen six-fold with a 1 × 1 convolution, one k × k convolution *per channel*,
 # a gate that multiplies each channel by a number made from that channel's **mean over the whole image**, then back to few channels
 # with no activation, and the input added where shapes agree (Tan, Le 2019). *The number that shows it:* the next cell. *Why
-# here:* CS-Flow's features are what leaves its 36th block: signed numbers, 304 a position, and each of them knows a
-# little of the whole image. "Receptive field" is only half the truth for this network.
+# here:* CS-Flow's features are what leaves its block 35 (counted from 0: the 36th): signed numbers, 304 a position, and each of
+# them knows a little of the whole image. "Receptive field" is only half the truth for this network.
 #
 # **Break it: the wrong tap.** One block further, at the same stride, the next stage begins, with 512 channels. The released code read *that* block until
 # March 2022. Its flow did not fail. Its permutation picks the channels 0 to 303 by number, and there are channels with these
@@ -318,7 +320,7 @@ blocks = [2 * sizes[3]] * 3 + [2 * sizes[5]]                               # two
 print(f"one network: {sizes[3]:,} with windows of 3, {sizes[5]:,} with 5")
 print(f"the paper's flow: {sum(blocks):,} weights, {blocks[3] / sum(blocks):.0%} of them in the last block")
 frozen = sum(p.numel() for p in two_taps.network.features[:7].parameters())
-print(f"the frozen network up to its 36th block: {frozen:,}")
+print(f"the frozen network up to its block 35: {frozen:,}")
 print(f"our flow: {extractor.parameters_count():,}, the three Gaussians included")
 
 # %% [markdown]
@@ -397,13 +399,16 @@ for name, d in (("Gaussian", bare), ("CS-Flow", detector)):
 # The last two lines are the check of chapter 08: a standard normal latent has mean z² = 1. Behind the Gaussian, good parts
 # stay near 1. Behind the flow they lie clearly above it on every map: it has learned the training parts a little by heart. On the
 # smallest map more of them exceed 2; a mean over 16 positions scatters more than one over 256. So set a threshold on good parts that were not trained on.
-#
+
+# %% [markdown]
 # ## Step 3 · Score and map
 #
 # $$\text{score} = \frac{1}{2D}\sum_{k}\lVert z_k\rVert^2, \qquad \text{map}_{ij} = \frac1C\sum_c z_{0,cij}^2$$
 #
 # The score takes all three scales; since scale 0 has most of the numbers, it has most of the weight: 16 : 4 : 1. The map takes scale 0
-# alone, enlarged to the image. No log_det in either: the log_det belongs to the image as a whole and has no unique share at a position.
+# alone, enlarged to the image. No log_det in either. For the map the reason is in the mathematics: the log_det belongs to the image
+# as a whole and has no unique share at a position. For the image there is a log_det, and the full likelihood would use it. The
+# released code leaves it out, as DifferNet's does (08). That is a choice, so measure it: the cell prints both.
 
 # %%
 heat = detector.anomaly_map(washers.test)                                  # (144, 64, 64)
@@ -412,8 +417,14 @@ row = [0, 1] + [washers.kinds.index(kind) for kind in kinds[:4]]
 plots.show(gallery.strip([washers.test[i] for i in row], [washers.kinds[i] for i in row], maps=[heat[i] for i in row],
                          masks=[washers.masks[i] for i in row], limits=(0, top)),
            f"Two good washers and one of each of four kinds of defect, with their maps on one scale; a mean of z² near 1 is normal. "
-           f"The colours end at {top:.0f}, which one good pixel in a thousand exceeds; defective ones go far beyond.")
-latents = detector.latents(washers.test)
+           f"The colours end at {top:.0f}, which one good pixel in a thousand exceeds. Largest value of each map, from the left: "
+           + ", ".join(f"{float(heat[i].max()):.0f}" for i in row) + ".")
+with torch.no_grad():
+    latents, log_det = detector.flow(y_test)
+full = score - log_det / sum(part[0].numel() for part in latents)          # the likelihood per number, turned round
+print(f"image AUROC of the score {metrics.auroc(score, washers.labels):.2f}, with the log_det "
+      f"{metrics.auroc(full, washers.labels):.2f}; with it, rank correlation to the score "
+      f"{pd.Series(full.numpy()).corr(pd.Series(score.numpy()), 'spearman'):.2f}")
 terms = detector.scale_scores(latents)                                     # (144, 3): what each scale adds
 share = (terms[good] / terms[good].sum(1, keepdim=True)).mean(0)
 print("share of each scale in a good part's score:", ", ".join(f"{float(v):.0%}" for v in share))
@@ -423,6 +434,10 @@ for name, m in variants.items():
     print(f"map from {name:22s} pixel AUROC {metrics.pixel_auroc(m, washers.masks):.2f}   AUPRO {metrics.aupro(m, washers.masks):.2f}")
 
 # %% [markdown]
+# The log_det does not help here: the two scores rank nearly alike, and the one without it is no worse. Then look at the maps.
+# The brightest panel belongs to a *good* washer, the first. Scratch and crack stay nearly as dark as the second good one: for these
+# three the map fails. The first washer comes back below, among the false alarms.
+#
 # The cells of the coarse scales are large, so their maps point less precisely: the order of all pixels is as good with them, the
 # outline of small regions (AUPRO) is worse. Here the paper's choice is right. (anomalib multiplies all three and reports that this is
 # better on MVTec AD.)
@@ -454,6 +469,15 @@ print("positions of scale 2 that moved:", f"{int((energy[2] > 0).sum())} of {ene
 # So a bright spot in the map points at its cause, and some of the movement lands elsewhere. z² at a position is *not* the share of that
 # position in the likelihood. For a single position the paper's map is a good pointer; for a neat outline it is not made.
 #
+# The answers in short:
+#
+# - **Positions:** kept, in three maps of one image.
+# - **Scales meet** inside the s/t networks of every coupling, neighbours only, by addition.
+# - **s and t are** made by two layers of convolutions: each scale by itself, then together with its neighbours.
+# - **Score:** half the mean of z² over all three maps.
+# - **log_det:** in the loss, not in the score.
+
+# %% [markdown]
 # ## Touch it: who hears whom?
 #
 # **After how many blocks does the smallest scale know about a speck on the largest?** Maps of the paper's sizes, random
@@ -515,7 +539,7 @@ plots.show(results.round_trips(values, floor),
 # %%
 stored = pd.DataFrame(STORED["rows"])
 table = stored.groupby(["product", "row", "blocks"])[["auroc", "pixel_auroc", "aupro"]].agg(["mean", "std"])
-blocks, names = sorted(set(stored.blocks) - {0}), [n for n in ("exchange", "apart") if n in set(stored.row)]
+blocks, names = sorted(set(stored.blocks) - {0}), ["exchange", "apart", "apart, wider"]
 panels = {p: {n: tuple(table.loc[p, n].reindex(blocks)["auroc", what].to_numpy() for what in ("mean", "std")) for n in names}
           for p in stored["product"].unique()}
 gaussian = {p: float(table["auroc", "mean"].get((p, "no flow", 0), np.nan)) for p in panels}
@@ -531,7 +555,7 @@ def gap(d):
 said = "; ".join(f"exchange minus '{name}' {gap(most['exchange'] - most[name])}" for name in ("apart", "apart, wider") if name in most)
 plots.show(results.ablation(panels, blocks, gaussian, "image AUROC"),
            f"Image AUROC over the number of blocks, mean and standard deviation over seeds {STORED['seeds']}. With {blocks[-1]} blocks, over "
-           f"{len(most)} pairs of trainings: {said}.")
+           f"{len(most)} pairs of trainings: {said}. (The wider networks were trained with {blocks[-1]} blocks only.)")
 
 # %%
 display(table.map(lambda v: f"{v:.3f}").T.groupby(level=0, sort=False).agg(" ± ".join).T)
@@ -600,7 +624,8 @@ for name, rows_ in (("found", bad[score[bad] > cut]), ("missed", bad[score[bad] 
 # | 91.9 % | MVTec AD, toothbrush, the weakest class | 768 px | the PatchFlow repository's and anomalib's tables at 768 px |
 # | 92.1 % | *pixel* AUROC, MVTec AD | anomalib, product of the three maps, 768 px | anomalib; the paper's code computes none |
 # | the tables above | our factory | small backbone trained on formula pictures, 64 px, 180 steps, three seeds | `benchmarks/csflow_blocks.py` |
-#
+
+# %% [markdown]
 # Do not compare the last line with the others: other pictures, other features, other sizes. The rows of *our* table can be
 # compared with each other. One caution: on the magnetic tiles a nearest neighbour reaches 97.7 % with the B5 maps, and reached 80.0 %
 # with pooled AlexNet features in DifferNet's paper. No flow takes part in that gain: the author puts it down to full maps instead of
@@ -659,12 +684,14 @@ for name, rows_ in (("found", bad[score[bad] > cut]), ("missed", bad[score[bad] 
 # - One image at three sizes costs 31 % more than at one, and which size sees a defect best has to be measured.
 # - Three maps in one flow have one density: one log_det, the sum over all numbers.
 # - s and t may look at anything that passes. So scales can talk, and the inverse stays exact.
+# - What the photographs tell each other gained little here: most of the gain came with the weights that the talking needs.
 # - γ = 0 at the start hides a wrong inverse. Test with weights away from their start.
 # - The positions stay in the map; convolutions and exchange let them hear each other, so the map is not a density per position.
-#
+
+# %% [markdown]
 # | formula card | |
 # |---|---|
-# | maps | xₖ = features of the image at 1/2ᵏ of its size, k = 0, 1, 2 |
+# | maps | x = (y₀, y₁, y₂); yₖ = features of the image at 1/2ᵏ of its size |
 # | block | permute; halves (uₖ, vₖ); uₖ ← uₖ exp(c(sₖ)) + tₖ for all k with (s, t) = a(all v); then all vₖ with b(all new u) |
 # | network | hₖ = leaky ReLU(conv); outₖ = γₖ (conv hₖ + conv of stride 2 on hₖ₋₁ + conv on the enlarged hₖ₊₁) |
 # | log_det | Σ c(s) over all scales, channels, positions, both networks, all blocks |
