@@ -32,9 +32,11 @@ from tutorial_lib import checks
 # next smaller picture *missed*; the last level is the smallest picture itself. The way back adds what was missed, from
 # coarse to fine.
 #
-# **Law.** `laplacian_join(laplacian_split(x, levels, down, up), up)` is x, exactly, for any `down` and `up`: the check
-# tries a blur, a max-pool, and a random filter with zeros in the gaps. Sides that cannot be halved often enough raise a
-# ValueError that names them (that part is done).
+# **Law.** Two statements. Level k is x_k − up(x_(k+1)), where x_0 is the picture and x_(k+1) = down(x_k); the last level is
+# the smallest x_k as it is. And `laplacian_join(laplacian_split(x, levels, down, up), up)` is x, exactly, for any `down` and
+# `up`: the check tries a blur, a max-pool, and a random filter with zeros in the gaps. The second alone would allow other
+# levels, with both signs turned for example. Sides that cannot be halved often enough raise a ValueError that names them
+# (that part is done).
 
 # %%
 def laplacian_split(x, levels, down, up):

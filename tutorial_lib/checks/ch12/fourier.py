@@ -102,6 +102,12 @@ FOURIER = Exercise(
         Suspect("rfft2 keeps half of the frequencies, and the mean over that half is another one",
                 _wrong(torch.abs, lambda d: torch.fft.rfft2(d, norm="ortho"))),
         Suspect("a sum over the frequencies where a mean is due", _sum),
+        Suspect("the difference was squared before the transform: PyramidFlow's loss has squares there, here the plain "
+                "difference is transformed", _wrong(torch.abs, lambda d: torch.fft.fft2(d.square(), norm="ortho"))),
+        Suspect("the difference was squared before the transform, which lacks its norm=\"ortho\", too: here the plain "
+                "difference is transformed", _wrong(torch.abs, lambda d: torch.fft.fft2(d.square()))),
+        Suspect("the difference was raised to the power before the transform: the lengths |F| are raised, after it",
+                lambda a, b, power: torch.fft.fft2((a - b) ** power, norm="ortho").abs().mean()),
         Suspect("the lengths of both spectra were compared, and their angles lost: transform the difference a − b",
                 lambda a, b, power: ((torch.fft.fft2(a, norm="ortho").abs()
                                       - torch.fft.fft2(b, norm="ortho").abs()).abs() ** power).mean()),

@@ -16,7 +16,7 @@ TINY = ((2, 1, 2, 2), (3, 2, 2, 4))    # where every entry is nudged
 
 
 def _returns(fine, coarse, st):
-    pair = LevelsSlot("the pair (fine', coarse)", (TensorSlot("fine'", fine.shape, "that of fine", fine.dtype),
+    pair = LevelsSlot("(fine', coarse)", (TensorSlot("fine'", fine.shape, "that of fine", fine.dtype),
                                                    TensorSlot("coarse", coarse.shape, "that of coarse", coarse.dtype)))
     return pair, TensorSlot("log_det", fine.shape[:1], "(B,)", fine.dtype)
 

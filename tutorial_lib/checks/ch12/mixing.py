@@ -6,6 +6,7 @@ import torch
 
 from tutorial_lib.checks.ch05.probes import differ, normal
 from tutorial_lib.checks.core import Exercise, Law, Suspect
+from tutorial_lib.checks.findings import Finding, Stop
 from tutorial_lib.checks.slots import TensorSlot
 
 
@@ -45,9 +46,14 @@ def _trained(call=None, steps=10):
     for _ in range(steps):
         low, up, diagonal = learned
         loss = (call(P, low, up, sign, diagonal) - target).square().sum()
-        gradients = torch.autograd.grad(loss, learned, allow_unused=True)
-        learned = [(v - 0.01 * g).detach().requires_grad_() if g is not None else v
-                   for v, g in zip(learned, gradients, strict=True)]
+        gradients = torch.autograd.grad(loss, learned, allow_unused=True) if loss.requires_grad else (None,) * 3
+        if None in gradients:
+            silent = [n for n, g in zip(("lower", "upper", "w"), gradients, strict=True) if g is None]
+            raise Stop(Finding(
+                "law", "W carries no gradient to the parts that learn", f"none reaches {', '.join(silent)}",
+                "the graph was cut: .detach(), .data, .item(), torch.no_grad() or torch.tensor(…) make new numbers "
+                "that know nothing of where they came from"))
+        learned = [(v - 0.01 * g).detach().requires_grad_() for v, g in zip(learned, gradients, strict=True)]
     low, up, diagonal = (v.detach() for v in learned)
     return P, low, up, sign, diagonal
 
@@ -103,6 +109,9 @@ MIXING = Exercise(
                 _scaled(lambda w: torch.exp((w - w.mean()) / w.std()))),
         Suspect("sign was forgotten: the factor of the start may be negative",
                 lambda P, lower, upper, sign, w: _made(P, lower, upper, torch.ones_like(sign), w)),
+        Suspect("sign stands inside exp: it multiplies the exponential, sign · exp(w − mean w)",
+                lambda P, lower, upper, sign, w: _made(P, lower, upper, torch.ones_like(sign), w,
+                                                       torch.exp(sign * (w - w.mean())))),
         Suspect("the diagonal of lower was counted: only what is strictly below it (torch.tril(lower, -1))",
                 lambda P, lower, upper, sign, w: P @ (lower.tril() + torch.eye(len(P)))
                 @ (upper.triu(1) + torch.diag(sign * torch.exp(w - w.mean())))),
