@@ -469,7 +469,7 @@ print("positions of scale 2 that moved:", f"{int((energy[2] > 0).sum())} of {ene
 # So a bright spot in the map points at its cause, and some of the movement lands elsewhere. z² at a position is *not* the share of that
 # position in the likelihood. For a single position the paper's map is a good pointer; for a neat outline it is not made.
 #
-# The answers in short:
+# In short:
 #
 # - **Positions:** kept, in three maps of one image.
 # - **Scales meet** inside the s/t networks of every coupling, neighbours only, by addition.

@@ -32,6 +32,7 @@ from tutorial_lib.experiments import map_flows as study, one_defect
 from tutorial_lib.flows import Chain, Permutation
 from tutorial_lib.plots import fastflow as pictures, gallery, one_defect as strip_picture
 from tutorial_lib.plots.receptive_field import dots
+from tutorial_lib.stored import load as load_stored
 from tutorial_lib.widgets import how_far as how_far_widget
 
 plots.style.use()
@@ -40,8 +41,8 @@ STEP = json.loads(Path("../benchmarks/results/11_fastflow_step.json").read_text(
 
 # %% [markdown]
 # **Notation.** x data, z latent; f: x → z. $\log p(x) = \log p(z) + \text{log\_det}$. Here x is a *feature map* of shape
-# (C, h, w): C numbers at each of h · w places. B counts images, p is a place, k the side of a convolution's window. AUROC:
-# 0.5 is guessing, 1 is perfect. [Notation and words](notation_and_glossary.md).
+# (C, h, w): C numbers at each of h · w places. B counts images; c is a channel, q a place, k the side of a convolution's
+# window. AUROC: 0.5 is guessing, 1 is perfect. [Notation and words](notation_and_glossary.md).
 #
 # ## A washer with a scratch
 #
@@ -69,10 +70,12 @@ plots.show(gallery.strip([washers.test[i] for i in chosen], [titles[i] for i in 
 detector = detectors.create("fastflow", seed=0, steps=STORED["settings"]["steps"], progress=False)  # nothing trained yet
 features = detector.maps(washers.train[:4])                                # three taps of the frozen backbone
 shapes = [tuple(f.shape[1:]) for f in features]
-plots.show(pictures.pipeline(washers.test[0], [(c, h) for c, h, _ in shapes], detector.settings.blocks),
+broken = washers.test[first_of["missing"]]
+plots.show(pictures.pipeline(broken, [(c, h) for c, h, _ in shapes], detector.settings.blocks,
+                             load_stored("fastflow", "washer").anomaly_map(broken[None])[0]),
            "FastFlow. A frozen network gives feature maps at three depths. Each goes through a flow of its own, and every z "
-           "has the shape of its map. The heat map is read off z, place by place. No place is averaged away, none is taken "
-           "out of its neighbourhood.")
+           "has the shape of its map. The heat map is read off z, place by place; this one is from a small stored detector with "
+           "two depths. No place is averaged away, none is taken out of its neighbourhood.")
 print("feature maps (C, h, w):", shapes, "  backbone:", detector.backbone_label)
 print("numbers per image:", [c * h * w for c, h, w in shapes])
 
@@ -88,7 +91,7 @@ print("numbers per image:", [c * h * w for c, h, w in shapes])
 # $s = 2\tanh(\cdot)$ as the clamp. Then every channel gets a learned scale g and a shift b, and a fixed permutation decides
 # anew what the halves are. The log_det counts both stretchings at every place:
 #
-# $$\text{log\_det} = \sum_{c,p} s_{c,p} + h\,w \sum_c \ln g_c$$
+# $$\text{log\_det} = \sum_{c,q} s_{c,q} + h\,w \sum_c \ln g_c$$
 #
 # By hand, on a map of 7 × 9 places, beside the library:
 
@@ -135,8 +138,9 @@ for kernels, n in counts.items():
     print(f"{' and '.join(f'{k}×{k}' for k in kernels):11s} {n:>9,}   {n / counts[(3,)]:.0%}")
 
 # %% [markdown]
-# 4,657,408 are the flows alone. With the 917,504 numbers of its LayerNorms this makes 5,574,912, the number that the
-# reimplementation prints for ResNet-18. And 56 % answers the prediction. (A first
+# 4,657,408 are the flows alone. The reimplementation also puts a LayerNorm in front of each flow, with a scale and a shift for
+# every number of the map: 917,504 numbers more, which makes 5,574,912, the number that it prints for ResNet-18. (What that scale
+# does is shown below, in *Break it*.) And 56 % answers the prediction. (A first
 # misconception gone: "half of the layers 1 × 1, half of the parameters".)
 #
 # ## Step 2 · What a window is for
@@ -177,7 +181,7 @@ for kernels in ((1,), (3, 1), (3,)):
 # %%
 prints = how_far_widget.Footprints()
 figure, sentence = how_far_widget.strip(prints)
-plots.show(figure, f"Where z changes when one corner of the map is moved; the square is counted from the windows, grey is "
+plots.show(figure, f"Where z changes when one corner of the map is moved; the drawn square is counted from the windows, grey is "
                    f"exactly zero. {sentence}")
 how_far_widget.how_far(prints)
 
@@ -251,7 +255,7 @@ print("seed 0 stored and live agree:", all(abs(a - b) < 0.02 for a, b in (
 #
 # ## Step 4 · The map, and what it is not
 #
-# $$m_p = -\exp\!\left(-\tfrac12\,\tfrac1C \sum_c z_{c,p}^2\right)$$
+# $$m_q = -\exp\!\left(-\tfrac12\,\tfrac1C \sum_c z_{c,q}^2\right)$$
 #
 # At each tap, then enlarged to the image and averaged over the taps. It lies between −1 (as normal as can be) and 0.
 
@@ -288,10 +292,10 @@ plots.show(pictures.small_maps({"change of z": (dz / dz.max()).clamp(1e-6).log10
 
 # %% [markdown]
 # So −½ Σ z² at a place is a share of log p(z), and what happens next door enters it. And the paper's map leaves the log_det
-# out altogether: it is a *proxy*. One can share the log_det out, too: a coupling stretches the number (c, p) by
-# $e^{s_{c,p}}$, so count $\sum_c s_{c,p}$ at p, and share what the scales g and the whitening add equally over all places.
+# out altogether: it is a *proxy*. One can share the log_det out, too: a coupling stretches the number (c, q) by
+# $e^{s_{c,q}}$, so count $\sum_c s_{c,q}$ at q, and share what the scales g and the whitening add equally over all places.
 # Together they sum to the log_det, as the cell shows; but it is one way to
-# share, not the only one, because $s$ at p was made from p's neighbours. Does the proxy lose anything by it?
+# share, not the only one, because $s$ at q was made from q's neighbours. Does the proxy lose anything by it?
 #
 # **Predict.** Same trained flow, three maps: the proxy; ½ mean z² without exp; ½ mean z² minus the share of log_det per channel. Which
 # finds most defects?
@@ -363,8 +367,9 @@ offered = [{"network": name, "tap": tap, "stride": found.stride, "channels": fou
 display(pd.DataFrame(offered).set_index(["network", "tap"]))
 
 # %% [markdown]
-# **What is true of the article's sentence:** the paper tries four backbones, two of them convolutional (ResNet-18, Wide ResNet-50-2) and two transformers
-# (DeiT, CaiT). What is new in the *flow* is the two-dimensional subnet. What a backbone brings is another question. To answer
+# The survey article says that the news of FastFlow is a vision transformer as feature extractor. **What is true of it:** the
+# paper tries four backbones, two of them convolutional (ResNet-18, Wide ResNet-50-2) and two transformers (DeiT, CaiT).
+# What is new in the *flow* is the two-dimensional subnet. What a backbone brings is another question. To answer
 # it, the flow must stay the same.
 #
 # ## The backbones, side by side
@@ -441,6 +446,15 @@ for name, judge in judges.items():
 # **So this is the answer of this chapter: the positions stay in order, but nobody knows their names.** A place is judged by
 # what stands around it.
 #
+# In short:
+#
+# - **Positions:** kept in a map, without a name.
+# - **Scales meet** when the taps' heat maps are averaged. Not before: each tap has a flow of its own.
+# - **s and t are** made by two convolutions, with windows of 3 × 3 or 1 × 1.
+# - **Score:** the maximum of the heat map, a proxy made of z².
+# - **log_det:** in the loss, not in the score.
+
+# %% [markdown]
 # ## One defect, five methods
 #
 # The defect that you follow since chapter 08, seen by the stored small detectors of the methods so far.
@@ -641,7 +655,8 @@ for name, case in STEP["cases"].items():
 # - The heat map is a proxy: a share of log p(z), without the log_det, pressed through exp.
 # - Before its first step the small FastFlow is one Gaussian for all places; print what training adds to it.
 # - Backbone and flow are two questions: change one at a time, and put a Gaussian and a patch memory beside both.
-#
+
+# %% [markdown]
 # | formula card | |
 # |---|---|
 # | block | y₁ = x₁, y₂ = x₂ exp(s(x₁)) + t(x₁), s = 2 tanh(·); then g y + b; then permute channels |

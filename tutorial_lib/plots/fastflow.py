@@ -28,12 +28,12 @@ def _map(ax: Axes, x: float, y: float, cells: int, side: float, colour: str) -> 
         ax.plot([x - side / 2, x + side / 2], [y + at] * 2, color=style.BLACK, lw=0.5)
 
 
-def pipeline(image: Tensor, taps: Sequence[tuple[int, int]], blocks: int, heat: Tensor | None = None) -> Figure:
+def pipeline(image: Tensor, taps: Sequence[tuple[int, int]], blocks: int, heat: Tensor) -> Figure:
     """FastFlow from the image to the map: one flow for each tap, and every map keeps its places.
 
     Args:
         image: ``(3, H, W)`` in [0, 1]. taps: channels and side in cells of each tap's map, finest first.
-        blocks: of each flow. heat: the map of the image ``(H, W)``; a sketch of one without it.
+        blocks: of each flow. heat: the map of the image ``(H, W)``.
     """
     fig = Figure(figsize=(9.2, 4.0), dpi=style.DPI, layout="constrained")
     ax = fig.subplots()
@@ -58,14 +58,10 @@ def pipeline(image: Tensor, taps: Sequence[tuple[int, int]], blocks: int, heat: 
         _map(ax, 10.05, y, cells, side, "#DCEBF5")
         ax.text(10.1, y - side / 2 - 0.22, "z, same size", ha="center", va="center", fontsize=9.5)
         _arrow(ax, (10.8, y), (11.5, 2.25 + 0.3 * (1 - row)))
-    extent = (11.65, 13.35, 1.4, 3.1)
-    if heat is None:
-        ax.add_patch(Rectangle((11.65, 1.4), 1.7, 1.7, fc="white", ec=style.BLACK))
-    else:
-        ax.imshow(heat.cpu().numpy(), extent=extent, cmap=style.SEQUENTIAL, zorder=2)
+    ax.imshow(heat.cpu().numpy(), extent=(11.65, 13.35, 1.4, 3.1), cmap=style.SEQUENTIAL, zorder=2)
     ax.text(12.5, 1.12, "−exp(−½ mean z²)\nenlarged, averaged", ha="center", va="top", fontsize=10)
-    for x0, x1, colour, words in ((0.1, 6.0, style.BLUE, "never changed"), (6.8, 13.3, style.ORANGE,
-                                                                           "trained: the three flows")):
+    for x0, x1, colour, words in ((0.1, 6.0, style.BLUE, "never changed"), (6.7, 8.9, style.ORANGE, "trained"),
+                                  (9.4, 13.4, style.BLUE, "a square, a mean, exp")):
         ax.plot([x0, x1], [-0.45] * 2, color=colour, lw=1.5)
         ax.text((x0 + x1) / 2, -0.72, words, ha="center", fontsize=10, color=colour)
     return fig

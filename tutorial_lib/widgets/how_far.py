@@ -93,8 +93,8 @@ def sentence(kernels: str, blocks: int, place: str, n: dict) -> str:
     """What one state shows, in words."""
     corner = f"feels {n['corner']:.0e} of the largest change" if n["corner"] > 0 else "feels nothing"
     return (f"{blocks} block{'s' * (blocks > 1)} of {kernels}, {place} moved: it can reach {n['reach']} cells "
-            f"and reaches {n['measured']} on this map of {SIDE} × {SIDE}; {n['near']:.1%} of its square lie within two "
-            f"cells; the corner below right {corner}.")
+            f"and reaches {n['measured']} on this map of {SIDE} × {SIDE}; {n['near']:.1%} of the squared change "
+            f"lies within two cells; the corner below right {corner}.")
 
 
 def how_far(prints: Footprints):
