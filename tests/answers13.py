@@ -72,12 +72,19 @@ def paired_with_numpy(a, b, n):
     return auroc(*a) - auroc(*b), lo, hi
 
 
+def leaks_with_numpy(paths, group):
+    paths, group = np.array(paths), np.array(group)
+    train = np.char.startswith(paths, "train/")
+    return len(np.intersect1d(group[train], group[~train]))
+
+
 RIGHT = [
     ("bootstrap_auroc", bootstrap_auroc),
     ("bootstrap_auroc", bootstrap_with_numpy),
     ("bootstrap_auroc", bootstrap_by_sorting),
     ("leak_check", leak_check),
     ("leak_check", leaks_by_loop),
+    ("leak_check", leaks_with_numpy),
     ("paired_difference", paired_difference),
     ("paired_difference", paired_with_numpy),
 ]
@@ -104,6 +111,46 @@ def _one_urn(normal, defect, n):
         i = torch.randint(len(every), (len(every),))
         values.append(auroc(every[i][~labels[i]], every[i][labels[i]]))
     return _ends(torch.tensor(values))
+
+
+def _one_urn_skipping(normal, defect, n):
+    every, labels, values = torch.cat([normal, defect]), torch.arange(len(normal) + len(defect)) >= len(normal), []
+    while len(values) < n:
+        i = torch.randint(len(every), (len(every),))
+        if labels[i].any() and not labels[i].all():
+            values.append(auroc(every[i][~labels[i]], every[i][labels[i]]))
+    return _ends(torch.tensor(values))
+
+
+def _sized(sizes):
+    """Draws of other sizes: ``sizes`` of (N, M)."""
+    def answer(normal, defect, n):
+        k, m = sizes(len(normal), len(defect))
+        return _ends(torch.tensor([auroc(normal[torch.randint(len(normal), (k,))],
+                                         defect[torch.randint(len(defect), (m,))]) for _ in range(n)]))
+    return answer
+
+
+def _paired_urn(a, b, n):
+    size, values = len(a[0]), []
+    every = [torch.cat(pair) for pair in (a, b)]
+    while len(values) < n:
+        k = torch.randint(len(every[0]), (len(every[0]),))
+        i, j = k[k < size], k[k >= size]
+        if len(i) and len(j):
+            values.append(auroc(every[0][i], every[0][j]) - auroc(every[1][i], every[1][j]))
+    return _plain(a, b), *_ends(torch.tensor(values))
+
+
+def _paired_by_deviation(a, b, n):
+    width = 1.96 * _rounds(a, b, n).std().item() if n > 1 else 0.0
+    return _plain(a, b), _plain(a, b) - width, _plain(a, b) + width
+
+
+def _cut_to_one(normal, defect, n):
+    values, middle = _values(normal, defect, n), auroc(normal, defect)
+    width = 1.96 * values.std().item() if n > 1 else 0.0
+    return max(0.0, middle - width), min(1.0, middle + width)
 
 
 def _no_replacement(normal, defect, n):
@@ -179,13 +226,25 @@ WRONG = [
      lambda a, b, n: _ends(_values(a, b, n, (False, True)))),
     ("bootstrap_auroc", "normals only", "the defective images were not drawn again",
      lambda a, b, n: _ends(_values(a, b, n, (True, False)))),
-    ("bootstrap_auroc", "one urn", "from one urn", _one_urn),
+    ("bootstrap_auroc", "one urn", "lo is not finite", _one_urn),
     ("bootstrap_auroc", "no replacement", "without replacement", _no_replacement),
     ("bootstrap_auroc", "exchanged", "return the lower one first", lambda a, b, n: bootstrap_auroc(a, b, n)[::-1]),
     ("bootstrap_auroc", "means", "through exp", _means),
     ("bootstrap_auroc", "per cent", "every draw gives 1, found 100.000",
      lambda a, b, n: tuple(100 * v for v in bootstrap_auroc(a, b, n))),
     ("bootstrap_auroc", "one value", "it must return lo, hi", lambda a, b, n: _values(a, b, n).std().item()),
+    ("bootstrap_auroc", "one end at 5 %", "at one end and 2.5 %", lambda a, b, n: _ends(_values(a, b, n), 0.05)),
+    ("bootstrap_auroc", "one urn, skipping", "0.000 to 1.000, expected 0.2", _one_urn_skipping),
+    ("bootstrap_auroc", "M drawn with N's size", "draw M of M", _sized(lambda n, m: (n, n))),
+    ("bootstrap_auroc", "N drawn with M's size", "normal images were drawn as there are defective",
+     _sized(lambda n, m: (m, m))),
+    ("bootstrap_auroc", "sizes exchanged", "were exchanged: draw", _sized(lambda n, m: (m, n))),
+    ("bootstrap_auroc", "half of the images", "half of the images were drawn",
+     _sized(lambda n, m: (max(1, n // 2), max(1, m // 2)))),
+    ("bootstrap_auroc", "1.96 deviations", "near the end of the scale the draws are not symmetric", _cut_to_one),
+    ("bootstrap_auroc", "n ignored", "n = 1: found", lambda a, b, n: bootstrap_auroc(a, b, 500)),
+    ("bootstrap_auroc", "arguments exchanged", "the arguments are exchanged",
+     lambda a, b, n: bootstrap_auroc(b, a, n)),
     ("leak_check", "test images", "the test images whose group", lambda p, g: sum(
         k in _groups(p, g, "train/") for q, k in zip(p, g, strict=True) if q.startswith("test/"))),
     ("leak_check", "train images", "the training images whose group", lambda p, g: sum(
@@ -215,13 +274,15 @@ WRONG = [
      lambda p, g: _groups(p, g, "train/") & _groups(p, g, "test/")),
     ("paired_difference", "apart", "drawn separately for a and for b: draw",
      lambda a, b, n: (_plain(a, b), *_ends(_rounds(a, b, n, ())))),
-    ("paired_difference", "sign", "a minus b is asked", lambda a, b, n: paired_difference(b, a, n)),
+    ("paired_difference", "sign", "takes the normal scores first", lambda a, b, n: paired_difference(b, a, n)),
     ("paired_difference", "sign of the interval", "belongs to b minus a",
      lambda a, b, n: (_plain(a, b), *paired_difference(b, a, n)[1:])),
     ("paired_difference", "mean of draws", "mean or median over the draws",
      lambda a, b, n: (_rounds(a, b, n).mean().item(), *_ends(_rounds(a, b, n)))),
     ("paired_difference", "90 %", "middle 90 %",
      lambda a, b, n: (_plain(a, b), *_ends(_rounds(a, b, n), 0.05, 0.95))),
+    ("paired_difference", "one end at 5 %", "at one end and 2.5 %",
+     lambda a, b, n: (_plain(a, b), *_ends(_rounds(a, b, n), 0.05))),
     ("paired_difference", "far ends", "each end from the far end", _two_intervals(True)),
     ("paired_difference", "near ends", "lower end minus lower end", _two_intervals(False)),
     ("paired_difference", "defects only", "the normal images were not drawn again",
@@ -231,6 +292,13 @@ WRONG = [
     ("paired_difference", "exchanged", "return the lower one first",
      lambda a, b, n: (lambda d, lo, hi: (d, hi, lo))(*paired_difference(a, b, n))),
     ("paired_difference", "scores subtracted", "never the scores", _scores_subtracted),
+    ("paired_difference", "absolute results", "an absolute value: the sign says",
+     lambda a, b, n: tuple(abs(v) for v in paired_difference(a, b, n))),
+    ("paired_difference", "absolute draws", "an absolute value of the draws",
+     lambda a, b, n: (_plain(a, b), *_ends(_rounds(a, b, n).abs()))),
+    ("paired_difference", "one urn", "were drawn from one urn", _paired_urn),
+    ("paired_difference", "1.96 deviations", "the draws are not symmetric", _paired_by_deviation),
+    ("paired_difference", "n ignored", "n = 1: found", lambda a, b, n: paired_difference(a, b, 500)),
     ("paired_difference", "no interval", "it must return difference, lo, hi", lambda a, b, n: _plain(a, b)),
 ]
 

@@ -78,8 +78,8 @@ else:
 # ## 2 · Does the split leak? (6 min)
 #
 # `paths` are file names such as `train/good/exp1_num_1810.jpg` or `test/blowhole/exp2_num_77.jpg`: the first folder says
-# on which side of the split a file lies. `group[i]` says which part file i shows (anything that can be compared: a number,
-# a word). How many groups lie on *both* sides?
+# on which side of the split a file lies. `group[i]` says which part file i shows (a number or a word).
+# How many groups lie on *both* sides?
 #
 # **Law.** A split without a shared group gives 0. A group counts once, however many photographs it has. Defective test
 # images count as well. The order of the files does not matter.
@@ -120,7 +120,8 @@ else:
 # holds 95 % of the differences when the images are drawn again.
 #
 # **Law.** A method differs from itself by 0, in every draw. Scores of either method through exp change nothing: units do
-# not count. In each draw both methods see the *same* images.
+# not count. In each draw both methods see the *same* images. The sign counts: exchange a and b, and the difference and the
+# interval change sign, up to the luck of the draw.
 
 # %%
 def paired_difference(a, b, n):

@@ -47,7 +47,7 @@ def _names(call):
 
 def _kinds(call):
     paths = ["train/good/1.png", "test/good/2.png", "test/crack/3.png"]
-    return _value(call, paths, [(1, "left"), (2, "left"), (1, "left")], 1, "a group shared with a defective test image")
+    return _value(call, paths, ["tile 1", "tile 2", "tile 1"], 1, "a group shared with a defective test image")
 
 
 def _by(function):
