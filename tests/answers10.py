@@ -69,11 +69,11 @@ def coupling_by_slices(xs, st):
 
 
 def fixed_inverse(block, zs):
-    y1, y2 = halves(zs)
-    s_b, t_b = block.b(y1)
-    x2 = tuple((y - t) * (-s).exp() for y, s, t in zip(y2, s_b, t_b, strict=True))
+    z1, z2 = halves(zs)
+    s_b, t_b = block.b(z1)
+    x2 = tuple((y - t) * (-s).exp() for y, s, t in zip(z2, s_b, t_b, strict=True))
     s_a, t_a = block.a(x2)
-    x1 = tuple((y - t) * (-s).exp() for y, s, t in zip(y1, s_a, t_a, strict=True))
+    x1 = tuple((y - t) * (-s).exp() for y, s, t in zip(z1, s_a, t_a, strict=True))
     return joined(x1, x2), -total(s_a, s_b)
 
 
@@ -89,7 +89,7 @@ def inverse_in_two_steps(block, zs):
 
 
 def localise(zs, size):
-    squares = zs[0].square().sum(dim=1)
+    squares = zs[0].square().mean(dim=1)
     return F.interpolate(squares[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
@@ -98,7 +98,7 @@ def image_score(zs, log_det):
 
 
 def localise_by_einsum(zs, size):
-    squares = torch.einsum("bchw,bchw->bhw", zs[0], zs[0]).unsqueeze(1)
+    squares = torch.einsum("bchw,bchw->bhw", zs[0], zs[0]).unsqueeze(1) / zs[0].shape[1]
     return torch.nn.Upsample(size=tuple(size), mode="bilinear")(squares).squeeze(1)
 
 
@@ -197,17 +197,17 @@ def _one_for_all(xs, st):
 def _inverse(undo=lambda y, s, t: (y - t) * (-s).exp(), log_det=lambda a, b: -total(a, b), shift="a", order="back",
              seen="x2"):
     def answer(block, zs):
-        y1, y2 = halves(zs)
+        z1, z2 = halves(zs)
         if order == "forward":
-            s_a, t_a = block.a(y2)
-            x1 = tuple(map(undo, y1, s_a, t_a))
+            s_a, t_a = block.a(z2)
+            x1 = tuple(map(undo, z1, s_a, t_a))
             s_b, t_b = block.b(x1)
-            return joined(x1, tuple(map(undo, y2, s_b, t_b))), log_det(s_a, s_b)
+            return joined(x1, tuple(map(undo, z2, s_b, t_b))), log_det(s_a, s_b)
         first, second = (block.a, block.b) if order == "exchanged" else (block.b, block.a)
-        s_b, t_b = first(y2 if seen == "y2 twice" else y1)
-        x2 = tuple(map(undo, y2, s_b, t_b))
-        s_a, t_a = second(y2 if seen == "y2" else x2)
-        return joined(tuple(map(undo, y1, s_a, t_a if shift == "a" else t_b)), x2), log_det(s_a, s_b)
+        s_b, t_b = first(z2 if seen == "z2 twice" else z1)
+        x2 = tuple(map(undo, z2, s_b, t_b))
+        s_a, t_a = second(z2 if seen == "z2" else x2)
+        return joined(tuple(map(undo, z1, s_a, t_a if shift == "a" else t_b)), x2), log_det(s_a, s_b)
     return answer
 
 
@@ -235,15 +235,19 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
      _sizes(lambda x, e, k: e(x[..., ::k, ::k])["block 36"][:, :6])),
     ("three_sizes", "average pooling", "mean over blocks of pixels",
      _sizes(lambda x, e, k: e(F.avg_pool2d(x, k))["block 35"])),
-    ("three_sizes", "bilinear", "bilinear interpolation of the image",
+    ("three_sizes", "bilinear", "bilinear interpolation of the image:",
      _sizes(lambda x, e, k: e(_bilinear(x, k))["block 35"])),
+    ("three_sizes", "bilinear, not antialiased", "without antialias",
+     _sizes(lambda x, e, k: e(F.interpolate(x, scale_factor=1 / k, mode="bilinear"))["block 35"])),
+    ("three_sizes", "bicubic", "bicubic interpolation of the image",
+     _sizes(lambda x, e, k: e(F.interpolate(x, scale_factor=1 / k, mode="bicubic") if k > 1 else x)["block 35"])),
     ("three_sizes", "cropped", "was cropped",
      _sizes(lambda x, e, k: e(x[:, :, :x.shape[2] // k, :x.shape[3] // k])["block 35"])),
     ("three_sizes", "reversed", "order is reversed", lambda x, e: three_sizes(x, e)[::-1]),
     ("three_sizes", "thirds", "½ and ⅓", lambda x, e: tuple(e(x[..., ::k, ::k])["block 35"] for k in (1, 2, 3))),
     ("three_sizes", "never smaller", "three times the same size", _sizes(lambda x, e, k: e(x)["block 35"])),
     ("three_sizes", "two scales", "found 2 of 3", lambda x, e: three_sizes(x, e)[:2]),
-    ("three_sizes", "whole dictionary", "found a dict", _sizes(lambda x, e, k: e(x[..., ::k, ::k]))),
+    ("three_sizes", "whole dictionary", "takes one map out", _sizes(lambda x, e, k: e(x[..., ::k, ::k]))),
     ("three_sizes", "one map", "found one Tensor", lambda x, e: e(x)["block 35"]),
     ("three_sizes", "features again", "images (B, 3, H, W); it was given",
      lambda x, e: (e(x)["block 35"], e(e(x)["block 35"][:, :, ::2, ::2]))),
@@ -306,6 +310,9 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("cross_coupling", "exp", "sums exp(s)", _coupling(log_det=lambda s, t: total([m.exp() for m in s]))),
     ("cross_coupling", "mean", "mean over the entries",
      _coupling(log_det=lambda s, t: sum(m.mean((1, 2, 3)) for m in s))),
+    ("cross_coupling", "t in log_det", "t was counted in log_det", _coupling(log_det=lambda s, t: total(s, t))),
+    ("cross_coupling", "mean over positions", "mean over the positions of each scale",
+     _coupling(log_det=lambda s, t: sum(m.sum(1).mean((1, 2)) for m in s))),
     ("cross_coupling", "split differs", "split differs between the scales", _mixed_split),
     ("cross_coupling", "fed x2", "halves that change", _coupling(feed=lambda x1, x2: x2)),
     ("cross_coupling", "no contact", "others set to zero", _lonely),
@@ -324,8 +331,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("fixed_inverse", "t of b", "must come from a", _inverse(shift="b")),
     ("fixed_inverse", "not negated", "change its sign", _inverse(log_det=total)),
     ("fixed_inverse", "forward order", "in forward order", _inverse(order="forward")),
-    ("fixed_inverse", "a sees y2", "a was fed y2", _inverse(seen="y2")),
-    ("fixed_inverse", "b sees y2", "b was fed y2", _inverse(seen="y2 twice")),
+    ("fixed_inverse", "a sees z2", "a was fed z2", _inverse(seen="z2")),
+    ("fixed_inverse", "b sees z2", "b was fed z2", _inverse(seen="z2 twice")),
     ("fixed_inverse", "a and b", "a and b changed places", _inverse(order="exchanged")),
     ("fixed_inverse", "forward again", "this is the block itself", lambda block, zs: block(zs)),
     ("fixed_inverse", "divided first", "divided before subtracting", _inverse(lambda y, s, t: y * (-s).exp() - t)),
@@ -338,28 +345,38 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("fixed_inverse", "scale 0", "counts scale 0 only", _inverse(log_det=lambda a, b: -total(a[:1], b[:1]))),
     ("fixed_inverse", "zero", "log_det is zero", _inverse(log_det=lambda a, b: 0 * total(a))),
     ("fixed_inverse", "batch", "over the batch", _inverse(log_det=lambda a, b: -total(a, b).sum())),
+    ("fixed_inverse", "halves exchanged", "halves came back exchanged",
+     lambda block, zs: (joined(*halves(fixed_inverse(block, zs)[0])[::-1]), fixed_inverse(block, zs)[1])),
     ("fixed_inverse", "nothing", "zs came back unchanged", lambda block, zs: (zs, torch.zeros_like(zs[0][:, 0, 0, 0]))),
-    ("localise", "mean over channels", "mean over the channels", _map(lambda zs: zs[0].square().mean(1)), image_score),
-    ("localise", "half", "half the square", _map(lambda zs: zs[0].square().sum(1) / 2), image_score),
-    ("localise", "absolute", "absolute values", _map(lambda zs: zs[0].abs().sum(1)), image_score),
-    ("localise", "sum first", "added up, then squared", _map(lambda zs: zs[0].sum(1).square()), image_score),
-    ("localise", "root", "root was taken", _map(lambda zs: zs[0].norm(dim=1)), image_score),
+    ("localise", "channel total", "a sum over the channels", _map(lambda zs: zs[0].square().sum(1)), image_score),
+    ("localise", "half", "half the square", _map(lambda zs: zs[0].square().mean(1) / 2), image_score),
+    ("localise", "absolute", "absolute values", _map(lambda zs: zs[0].abs().mean(1)), image_score),
+    ("localise", "mean first", "averaged over the channels, then squared", _map(lambda zs: zs[0].mean(1).square()),
+     image_score),
+    ("localise", "bicubic", "by bicubic interpolation",
+     _map(lambda zs: zs[0].square().mean(1), lambda m, size: F.interpolate(
+         m[:, None], size=size, mode="bicubic")[:, 0]), image_score),
+    ("localise", "sum first", "was added up over the channels", _map(lambda zs: zs[0].sum(1).square()), image_score),
+    ("localise", "root", "root was taken", _map(lambda zs: zs[0].square().mean(1).sqrt()), image_score),
+    ("localise", "length", "length of the vector", _map(lambda zs: zs[0].norm(dim=1)), image_score),
     ("localise", "largest channel", "largest channel", _map(lambda zs: zs[0].square().amax(1)), image_score),
     ("localise", "batch mean", "mean over the batch",
-     _map(lambda zs: zs[0].square().sum(1).mean(0, keepdim=True).expand(len(zs[0]), -1, -1)), image_score),
+     _map(lambda zs: zs[0].square().mean(1).mean(0, keepdim=True).expand(len(zs[0]), -1, -1)), image_score),
     ("localise", "scales added", "enlarged and added", _sum_of_maps, image_score),
     ("localise", "scales averaged", "enlarged and averaged", lambda zs, size: _sum_of_maps(zs, size) / 3, image_score),
     ("localise", "product", "enlarged and multiplied",
      lambda zs, size: localise(zs, size) * localise(zs[1:], size) * localise(zs[2:], size), image_score),
     ("localise", "coarsest", "coarsest scale", lambda zs, size: localise(zs[2:], size), image_score),
     ("localise", "nearest", "nearest neighbour",
-     _map(lambda zs: zs[0].square().sum(1), lambda m, size: F.interpolate(m[:, None], size=size)[:, 0]), image_score),
+     _map(lambda zs: zs[0].square().mean(1), lambda m, size: F.interpolate(m[:, None], size=size)[:, 0]), image_score),
     ("localise", "corners", "align_corners=True",
-     _map(lambda zs: zs[0].square().sum(1), lambda m, size: F.interpolate(
+     _map(lambda zs: zs[0].square().mean(1), lambda m, size: F.interpolate(
          m[:, None], size=size, mode="bilinear", align_corners=True)[:, 0]), image_score),
     ("localise", "z enlarged", "z was enlarged before",
-     lambda zs, size: F.interpolate(zs[0], size=size, mode="bilinear").square().sum(1), image_score),
-    ("localise", "not enlarged", "wrong shape of the map", lambda zs, size: zs[0].square().sum(1), image_score),
+     lambda zs, size: F.interpolate(zs[0], size=size, mode="bilinear").square().mean(1), image_score),
+    ("localise", "not enlarged", "wrong shape of the map", lambda zs, size: zs[0].square().mean(1), image_score),
+    ("localise", "a volume of its own", "log_det = 0 and 1.7382", localise,
+     lambda zs, log_det: image_score(zs, log_det) + (log_det != 0)),
     ("localise", "log_det subtracted", "log_det was subtracted", localise,
      lambda zs, log_det: image_score(zs, log_det) - log_det / _rows(zs).shape[1]),
     ("localise", "nll", "negative log-likelihood", localise,
@@ -375,7 +392,7 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("localise", "finest alone", "the map uses it alone, the score uses", localise,
      lambda zs, log_det: image_score(zs[:1], log_det)),
     ("localise", "maximum", "largest value of the map", localise,
-     lambda zs, log_det: zs[0].square().sum(1).amax((1, 2))),
+     lambda zs, log_det: zs[0].square().mean(1).amax((1, 2))),
     ("localise", "one number", "one number for the whole batch", localise,
      lambda zs, log_det: _rows(zs).square().mean() / 2),
     ("localise", "averaged first", "averaged before", localise, lambda zs, log_det: _rows(zs).mean(1).square() / 2),
@@ -387,7 +404,7 @@ CHANGES = [(" + ", " - "), (" - ", " + "), (" * ", " / "), (" / ", " * "), (".su
            ("up(middle)", "up(small)"), ("down(large)", "down(small)"), ("h[k - 1]", "h[k]"), ("k > 0", "k > 1"),
            ("k + 1 <", "k + 2 <"), (".exp()", ".cos()"), ("s.exp()", "t.exp()"), ("(-s)", "(s)"),
            ("st(first)", "st(second)"), ("x2 *", "x2 +"), ("(1, 2, 3)", "(1, 3)"), ("block.a", "block.b"),
-           ("block.b(", "block.a("), ("y2, s_b", "y2, s_a"), ("s_a, t_a, strict", "s_a, t_b, strict"),
+           ("block.b(", "block.a("), ("z2, s_b", "z2, s_a"), ("s_a, t_a, strict", "s_a, t_b, strict"),
            ("zs[0]", "zs[1]"), (".square()", ".abs()"), ("bilinear", "nearest"),
            ("align_corners=False", "align_corners=True"), ("/ 2", "/ 3"), ("/ torch.exp", "* torch.exp"),
            ("-total", "total"), ("-a - b", "-a"), ("[:, c:]", "[:, :c]"), ("[:, :c]", "[:, c:]"), ("** 2", "** 3")]

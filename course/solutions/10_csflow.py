@@ -34,10 +34,11 @@ from tutorial_lib import checks
 #
 # The same frozen network looks at the picture three times: at every pixel, at every second, at every fourth.
 # `extract(images)` takes `(B, 3, H, W)` and returns a dictionary of feature maps, one per tap. CS-Flow reads the tap
-# `"block 35"`. (Behind it lies `"block 36"`, with more channels. The released code read that one for months, and nothing
-# complained.)
+# `"block 35"`: counted from 0, so it is the 36th. (Behind it lies `"block 36"`, the 37th, with more channels. The released
+# code read that one for months, and nothing complained.)
 #
-# **Law.** Map k is what the network makes of the image at $1/2^k$ of its size. Each image keeps its own row.
+# **Law.** Map k is what the network makes of every $2^k$-th pixel along both sides, taken as it is. Nothing is averaged, as
+# in the published code; other ways to shrink an image give other pixels. Each image keeps its own row.
 
 # %%
 def three_sizes(x, extract):
@@ -78,8 +79,8 @@ checks.ch10.check("sum_log_det", sum_log_det)
 # ## 3 · Neighbours exchange (12 min)
 #
 # Inside an s/t network each scale has made its own map `h[k]`. Now neighbours are added. Two networks are given:
-# `up(h[k])` makes a map of twice the height and width, `down(h[k])` one of half. (In CS-Flow the own map passes a convolution
-# as well. It is left out here.)
+# `up(h[k])` makes a map of twice the height and width, `down(h[k])` one of half. (In CS-Flow the own map passes a
+# convolution as well. It is left out here.)
 #
 # Each scale keeps what it has and adds what its neighbours send. Scales 0 and 2 are no neighbours.
 #
@@ -139,7 +140,7 @@ checks.ch10.check("cross_coupling", cross_coupling)
 # A block of CS-Flow changes both halves. `block.a` reads the second halves of all scales and gives `(s, t)` for the first
 # ones; then `block.b` reads the *new* first halves and gives `(s, t)` for the second ones:
 #
-# $$y_1 = x_1 \cdot e^{s_a} + t_a, \quad (s_a, t_a) = a(x_2) \qquad\qquad y_2 = x_2 \cdot e^{s_b} + t_b, \quad (s_b, t_b) = b(y_1)$$
+# $$z_1 = x_1 \cdot e^{s_a} + t_a, \quad (s_a, t_a) = a(x_2) \qquad\qquad z_2 = x_2 \cdot e^{s_b} + t_b, \quad (s_b, t_b) = b(z_1)$$
 #
 # The inverse below has the flaws of the released code. Both networks are multiplied by *gammas*, which start at 0. Run
 # the cell: in the untrained block the round trip is perfect. With other gammas it is not.
@@ -150,11 +151,11 @@ from tutorial_lib.checks.ch10 import Block, total
 
 def flawed_inverse(block, zs):
     """As in the released code. There are two flaws."""
-    y1, y2 = halves(zs)
-    s_b, shift = block.b(y1)
-    x2 = tuple((y - t) * (-s).exp() for y, s, t in zip(y2, s_b, shift))
+    z1, z2 = halves(zs)
+    s_b, shift = block.b(z1)
+    x2 = tuple((z - t) * (-s).exp() for z, s, t in zip(z2, s_b, shift))
     s_a = block.a(x2)[0]
-    x1 = tuple((y - t) * (-s).exp() for y, s, t in zip(y1, s_a, shift))
+    x1 = tuple((z - t) * (-s).exp() for z, s, t in zip(z1, s_a, shift))
     return joined(x1, x2), total(s_a, s_b)             # total: the sum of all numbers at all scales, (B,)
 
 
@@ -173,12 +174,12 @@ for gammas in ((0.0, 0.0, 0.0), (0.5, 0.5, 0.5)):
 # %%
 def fixed_inverse(block, zs):
     """zs: tuple of maps (B, 2c, h_k, w_k), the block's output. Returns (xs, log_det)."""
-    y1, y2 = halves(zs)
+    z1, z2 = halves(zs)
     ### BEGIN SOLUTION
-    s_b, t_b = block.b(y1)                             # y1 is known, so this can be computed again
-    x2 = tuple((y - t) * (-s).exp() for y, s, t in zip(y2, s_b, t_b))
+    s_b, t_b = block.b(z1)                             # z1 is known, so this can be computed again
+    x2 = tuple((z - t) * (-s).exp() for z, s, t in zip(z2, s_b, t_b))
     s_a, t_a = block.a(x2)
-    x1 = tuple((y - t) * (-s).exp() for y, s, t in zip(y1, s_a, t_a))
+    x1 = tuple((z - t) * (-s).exp() for z, s, t in zip(z1, s_a, t_a))
     return joined(x1, x2), -total(s_a, s_b)
     ### END SOLUTION
 
@@ -189,17 +190,18 @@ checks.ch10.check("fixed_inverse", fixed_inverse)
 # %% [markdown]
 # ## 6 · Where, and how much? (7 min)
 #
-# The *map* says where: at each position of the finest scale, the sum of z² over the channels (the chapter's code takes their mean: a factor C, the same order), enlarged bilinearly to the
+# The *map* says where: at each position of the finest scale, the mean of z² over the channels, enlarged bilinearly to the
 # image with `align_corners=False`, so that a cell's value stands at the cell's centre. The *score* says how much: half the
 # mean of z² over all numbers of all three scales. The log_det is handed in because training needs it. Does the score?
 #
-# **Law.** Before it is enlarged, the map adds up to $\lVert z_0 \rVert^2$. The score of z = 1 is 0.5. Each image has its own.
+# **Law.** Before it is enlarged, the map averages to the mean of all $z_0^2$. The score of z = 1 is 0.5. Each image has
+# its own.
 
 # %%
 def localise(zs, size):
     """zs: tuple of latents (B, C, h_k, w_k). size: (H, W). Returns the map (B, H, W)."""
     ### BEGIN SOLUTION
-    squares = zs[0].square().sum(dim=1, keepdim=True)                        # (B, 1, h, w): the finest scale alone
+    squares = zs[0].square().mean(dim=1, keepdim=True)                       # (B, 1, h, w): the finest scale alone
     return F.interpolate(squares, size=size, mode="bilinear", align_corners=False)[:, 0]
     ### END SOLUTION
 

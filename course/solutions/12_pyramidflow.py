@@ -70,8 +70,8 @@ checks.ch12.check("laplacian_split", laplacian_split, laplacian_join)
 # ## 2 · A distance in frequencies (6 min)
 #
 # The Fourier transform writes a picture as a sum of waves. Normalised as a *rotation* (`norm="ortho"`), it keeps
-# lengths: that is Parseval's law. PyramidFlow takes the magnitudes |F| of a map of differences (there: squared differences of
-# latents, joined), not their squares. Here, on the plain difference of two pictures, you see what that changes.
+# lengths: that is Parseval's law. PyramidFlow takes the magnitudes |F| of a map of differences (there: squared differences
+# of latents, joined), not their squares. Here, on the plain difference of two pictures, you see what that changes.
 #
 # $$\text{gap} = \operatorname{mean}\ |F(a - b)|^{\text{power}}$$
 #

@@ -54,7 +54,7 @@ class Block(nn.Module):
         """All scales (B, 2c, h_i, w_i) to ``(zs, log_det)``."""
         x1, x2 = halves(xs)
         s_a, t_a = self.a(x2)
-        y1 = stretch(x1, s_a, t_a)
-        s_b, t_b = self.b(y1)
-        y2 = stretch(x2, s_b, t_b)
-        return joined(y1, y2), total(s_a, s_b)
+        z1 = stretch(x1, s_a, t_a)
+        s_b, t_b = self.b(z1)
+        z2 = stretch(x2, s_b, t_b)
+        return joined(z1, z2), total(s_a, s_b)

@@ -39,36 +39,41 @@ def _rows(call):
     return where and (where, "something was reduced over the batch axis")
 
 
-def _inverse(block, zs, undo=unstretch, log_det=lambda a, b: -total(a, b), see=lambda y2, x2: x2, released=False):
-    y1, y2 = halves(zs)
-    s_b, t_b = block.b(y1)
-    x2 = undo(y2, s_b, t_b)
-    s_a, t_a = block.a(see(y2, x2))
-    return joined(undo(y1, s_a, t_b if released else t_a), x2), log_det(s_a, s_b)
+def _inverse(block, zs, undo=unstretch, log_det=lambda a, b: -total(a, b), see=lambda z2, x2: x2, released=False):
+    z1, z2 = halves(zs)
+    s_b, t_b = block.b(z1)
+    x2 = undo(z2, s_b, t_b)
+    s_a, t_a = block.a(see(z2, x2))
+    return joined(undo(z1, s_a, t_b if released else t_a), x2), log_det(s_a, s_b)
 
 
 def _forward_order(block, zs):
-    y1, y2 = halves(zs)
-    s_a, t_a = block.a(y2)
-    x1 = unstretch(y1, s_a, t_a)
+    z1, z2 = halves(zs)
+    s_a, t_a = block.a(z2)
+    x1 = unstretch(z1, s_a, t_a)
     s_b, t_b = block.b(x1)
-    return joined(x1, unstretch(y2, s_b, t_b)), -total(s_a, s_b)
+    return joined(x1, unstretch(z2, s_b, t_b)), -total(s_a, s_b)
 
 
 def _exchanged(block, zs):
-    y1, y2 = halves(zs)
-    s_b, t_b = block.a(y1)
-    x2 = unstretch(y2, s_b, t_b)
+    z1, z2 = halves(zs)
+    s_b, t_b = block.a(z1)
+    x2 = unstretch(z2, s_b, t_b)
     s_a, t_a = block.b(x2)
-    return joined(unstretch(y1, s_a, t_a), x2), -total(s_a, s_b)
+    return joined(unstretch(z1, s_a, t_a), x2), -total(s_a, s_b)
 
 
 def _fed_changed(block, zs):
-    y1, y2 = halves(zs)
-    s_b, t_b = block.b(y2)
-    x2 = unstretch(y2, s_b, t_b)
+    z1, z2 = halves(zs)
+    s_b, t_b = block.b(z2)
+    x2 = unstretch(z2, s_b, t_b)
     s_a, t_a = block.a(x2)
-    return joined(unstretch(y1, s_a, t_a), x2), -total(s_a, s_b)
+    return joined(unstretch(z1, s_a, t_a), x2), -total(s_a, s_b)
+
+
+def _halves_exchanged(block, zs):
+    xs, log_det = _inverse(block, zs)
+    return joined(*halves(xs)[::-1]), log_det
 
 
 def _with(**changed):
@@ -85,18 +90,18 @@ INVERSE = Exercise(
           Law("the inverse log_det is not minus the forward one", _negated),
           Law("the samples of a batch depend on each other", _rows)),
     passes="round trip to 1e-9 at three scales with gammas away from zero, log_det negated",
-    hints=("Write the forward block as two lines: y1 = … a(x2) …, then y2 = … b(y1) …. Which of them can you undo with "
-           "what you have, y1 and y2?",
-           "y1 is known, so b(y1) is known: that gives x2 back. Then a(x2) is known. Whose t shifted the first halves?",
+    hints=("Write the forward block as two lines: z1 = … a(x2) …, then z2 = … b(z1) …. Which of them can you undo with "
+           "what you have, z1 and z2?",
+           "z1 is known, so b(z1) is known: that gives x2 back. Then a(x2) is known. Whose t shifted the first halves?",
            "Look at t in the line that makes x1, and at the sign of log_det in the last line."),
     suspects=(
         Suspect("this is the released inverse: the t of the first halves was taken from b, which shifted the second "
                 "halves; and log_det is not negated", _with(released=True, log_det=total)),
         Suspect("one flaw is left: the t of the first halves must come from a", _with(released=True)),
         Suspect("one flaw is left: log_det must change its sign on the way back", _with(log_det=total)),
-        Suspect("the halves were undone in forward order: y2 was made last, so it is undone first", _forward_order),
-        Suspect("a was fed y2, the half that has not been undone yet: it must see x2", _with(see=lambda y2, x2: y2)),
-        Suspect("b was fed y2: in the block it saw y1", _fed_changed),
+        Suspect("the halves were undone in forward order: z2 was made last, so it is undone first", _forward_order),
+        Suspect("a was fed z2, the half that has not been undone yet: it must see x2", _with(see=lambda z2, x2: z2)),
+        Suspect("b was fed z2: in the block it saw z1", _fed_changed),
         Suspect("a and b changed places: b made the second halves, so b undoes them", _exchanged),
         Suspect("this is the block itself, not its inverse", lambda block, zs: block(zs)),
         Suspect("divided before subtracting: the shift came last, so it goes first",
@@ -111,6 +116,8 @@ INVERSE = Exercise(
         Suspect("log_det counts scale 0 only", _with(log_det=lambda a, b: -total(a[:1], b[:1]))),
         Suspect("log_det is zero on the way back", _with(log_det=lambda a, b: 0 * total(a, b))),
         Suspect("log_det was summed over the batch", _with(log_det=lambda a, b: -total(a, b).sum())),
+        Suspect("the halves came back exchanged: joined(x1, x2), the first half first",
+                lambda block, zs: _halves_exchanged(block, zs)),
         Suspect("zs came back unchanged", lambda block, zs: (zs, 0 * total(zs))),
     ),
 )

@@ -34,6 +34,12 @@ class MapsSlot(Slot):
             raise Stop(Finding("type", f"{self.name} must hold one map per scale",
                                f"found {len(value)} of {len(self.shapes)}", "a scale was left out, or appended twice"))
         for k, (found, shape) in enumerate(zip(value, self.shapes, strict=True)):
+            if isinstance(found, dict):
+                keys = " and ".join(f'"{key}"' for key in found)
+                raise Stop(Finding("type", f"scale {k} of {self.name} must be a map",
+                                   f"found a dict with the keys {keys}",
+                                   f"all taps came back: a name in brackets, such as [{keys.split(' and ')[0]}], takes "
+                                   "one map out"))
             TensorSlot(f"scale {k} of {self.name}", shape, "(B, C, h, w)", self.dtype).examine(found)
 
 

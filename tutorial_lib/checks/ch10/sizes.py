@@ -95,6 +95,10 @@ SIZES = Exercise(
                 _of(lambda x, e, k: e(F.avg_pool2d(x, k))[TAP])),
         Suspect("bilinear interpolation of the image: CS-Flow takes every 2nd and 4th pixel as it is",
                 _of(lambda x, e, k: e(_smaller(x, k, mode="bilinear", antialias=True))[TAP])),
+        Suspect("bilinear interpolation of the image, without antialias: between pixels it takes means. CS-Flow takes "
+                "every 2nd and 4th pixel as it is", _of(lambda x, e, k: e(_smaller(x, k, mode="bilinear"))[TAP])),
+        Suspect("bicubic interpolation of the image: CS-Flow takes every 2nd and 4th pixel as it is",
+                _of(lambda x, e, k: e(_smaller(x, k, mode="bicubic"))[TAP])),
         Suspect("the picture was cropped: a corner at full size instead of the whole at half the size",
                 _of(lambda x, e, k: e(x[:, :, :x.shape[2] // k, :x.shape[3] // k])[TAP])),
         Suspect("the order is reversed: the largest map comes first",
