@@ -161,7 +161,11 @@ pyramid_widget.pyramid(mixer)
 #
 # $$z_l = x_l \odot e^{s} + t, \qquad (s, t) = \text{net}(\text{neighbours of } l), \qquad \text{log\_det} = \textstyle\sum s$$
 #
-# (s first passes a soft clamp at ±2.) The Jacobian of all levels together is block-triangular, as in chapter 05: on its diagonal stand ones and the scales.
+# (s first passes a soft clamp at ±2.) The Jacobian of all levels together is block-triangular, as in chapter 05: on its diagonal
+# stand ones and the scales.
+#
+# One exception, which you will need in rung 5: the coarsest level has one neighbour, the next finer one, and its network works
+# at *that* size. Of the s and t that come out, every second row and column is used.
 
 # %%
 plots.show_source(levels.LevelCoupling.forward)
@@ -234,7 +238,8 @@ print(f"nothing forbids shrinking: a number is multiplied by e^{shrunk:.2f} = {2
 # The mean runs over the batch and the channels, one for each pixel ("channel", CVN), or over the batch and the pixels, one
 # for each channel ("spatial", SVN). So "channel" trades between channels and images at one pixel, "spatial" between pixels and
 # images in one channel. An image that is judged alone has no batch: evaluation uses a running mean instead.
-#
+
+# %% [markdown]
 # **A common misconception: "so log|det| is 0."** For whom? **Predict.** Three samples, the tiny flow of rung 3, weights away
 # from their start. Which is zero: the log_det of each sample, their sum, both, neither? And in evaluation?
 
@@ -256,8 +261,8 @@ print(f"training, channel: joint log|det| below 1e-12: {abs(groups['training, ch
 
 # %% [markdown]
 # Read the orange bars. The statement holds in one case: **the whole training batch, as one map, with "channel".** A single
-# sample may grow, if another shrinks. With "spatial" a remainder is left: the coarsest level takes every second row and
-# column of an s that was normalised at the finer size. And in evaluation neither is zero, because the running mean is not this image's mean.
+# sample may grow, if another shrinks. With "spatial" a remainder is left, from the coarsest level (rung 3): its s is normalised at
+# the finer size, and then only every second row and column is used. And in evaluation neither is zero, because the running mean is not this image's mean.
 #
 # So leaving log_det out of the loss is not the same as having log_det = 0 for your image. What volume normalisation does is
 # humbler: it closes the *cheapest* way, shrinking everything at once. It does not close every way, as you will see in a moment.
@@ -285,7 +290,8 @@ for spread in (torch.tensor([4.0, 1.0, 0.25]), torch.tensor([4.0, 1.0, 0.25, 0.0
 # normal base density. The paper's loss, below, is a relative of it.
 #
 # Four directions: **the loophole.** The empty direction pays. Stretching it costs nothing, so the others shrink again, and go on
-# shrinking. This is no toy: the paper's fixed matrix makes 16 channels of three colours, and 13 of them are empty. In a small
+# shrinking. This is no toy: in front of its pyramid the paper has a fixed matrix that makes 16 channels of the three colours,
+# and 13 of them are empty. In a small
 # setting with empty channels that loophole is what the flow learned in 100 steps, so we use three channels, where the fixed matrix is a rotation and no
 # channel is empty. You will see both in a table below.
 
@@ -352,8 +358,8 @@ interval = {n: metrics.bootstrap_interval(metrics.auroc, score[n], boards.labels
 print("95 % intervals of image AUROC:", "; ".join(f"{n} {low:.2f} to {high:.2f}" for n, (low, high) in interval.items()))
 
 # %% [markdown]
-# Read the table from top to bottom. After one step, the pyramid orders the boards no better than pixels do. **The training
-# does the work.** On these boards, at 64 pixels, PyramidFlow is ahead of both baselines, with fewer than ten thousand weights and
+# Read the table from top to bottom. After one step the pyramid does a little better than the pixels. **Training does
+# most of the work.** On these boards, at 64 pixels, PyramidFlow is ahead of both baselines, with fewer than ten thousand weights and
 # without a pretrained network. Do not read more into it: at 64 pixels the Gaussian has only 16 × 16 cells, and at 128 pixels
 # ([09](09_cflow.ipynb)) it does much better. One product, one seed, one resolution; the table over seeds comes below.
 
@@ -392,11 +398,21 @@ whole = flow.anomaly_map(boards.test[i:i + 1])[0]
 print("sum of the parts equals the map:", torch.allclose(parts.sum(0), whole, atol=1e-5))
 
 # %% [markdown]
-# **Where do the positions go?** This is the question of the whole part. DifferNet averages them away, CFlow takes them one by
-# one and tells each where it is, CS-Flow and FastFlow keep a map of features. PyramidFlow keeps them down to the pixel, and
-# *remembers* each place: the template says what belongs there. That is its strength, and its price: a part must arrive where
-# the template expects it.
+# ## Where do the positions go?
 #
+# This is the question of the whole part. DifferNet averages them away, CFlow takes them one by one and tells each where it is,
+# CS-Flow and FastFlow keep a map of features. PyramidFlow keeps them down to the pixel, and *remembers* each place: the template
+# says what belongs there. That is its strength, and its price: a part must arrive where the template expects it.
+#
+# In short:
+#
+# - **Positions:** kept, in L maps; the finest has a cell for each pixel, and T has a value for each cell.
+# - **Scales meet** inside every coupling, neighbours only; and once more when the differences |z − T| are joined.
+# - **s and t are** made by two convolutions over the one or two neighbouring levels; then the mean of s is taken away.
+# - **Score:** the maximum of the joined map: the largest distance to the template.
+# - **log_det:** neither in the loss nor in the score. It is 0 for a training batch with "channel", not for your image.
+
+# %% [markdown]
 # ## Touch it: build a template
 #
 # **How many normals until a good part's map is dark, and how many repair a shift of 4 px?** "Dark" is what nine in ten other
@@ -412,8 +428,26 @@ builder_widget.template_builder(builder)
 
 # %% [markdown]
 # A few normals are enough: the mean of n has 1/n of one part's own variance, and what is left is the part itself. But no
-# number of them repairs the shift. A mean of many well-placed boards is a well-placed board. Shifted ones would have to be in
-# the *training* set; then the flow can learn that displacement is usual, up to a point.
+# number of them repairs the shift. A mean of many well-placed boards is a well-placed board.
+#
+# Say the camera was moved, and *all* boards now arrive 4 px further right. **Predict.** Keep the trained flow, and build the
+# template again from the good boards as they arrive now. The running means of its couplings also belong to places, and they stay
+# where they were. Is the new template enough?
+
+# %%
+late = lambda pictures: torch.stack([builder_widget.shifted(p, 4) for p in pictures])       # 4 px to the right
+arrived, renewed = flow.latents(late(boards.test)), flow.build_template(late(boards.train))
+peaks = {"not moved": score["PyramidFlow"]}
+for name, template in (("moved by 4 px, old template", flow.template), ("moved by 4 px, new template", renewed)):
+    peaks[name] = flow.level_maps(arrived, template).sum(1).amax((1, 2))   # (66,)
+for name, found in peaks.items():
+    print(f"{name:28s} image AUROC {metrics.auroc(found, boards.labels):.2f}   median score of a good board "
+          f"{float(found[good].median()):.2f}")
+
+# %% [markdown]
+# A new template is enough, and no training is needed. With the old one, good and defective boards are all far from it, and the
+# order is close to guessing. But this helps only where all parts are moved alike. Where each lies elsewhere, shifted boards would
+# have to be in the *training* set; then the flow can learn that displacement is usual, up to a point.
 #
 # ## The paper's switches
 #
@@ -474,7 +508,8 @@ print(f"board, 32 pixels, seed 0: stored {there:.3f}; trained again here, the sa
 #    forbids shrinking need not be exact to be useful. On the washers the seeds decide for the images,
 #    and the pixel AUROC is lower with two seeds of three (the stored rows have it).
 # 4. **Four levels or two:** no difference that three seeds could show. **Resolution** matters on the washers, not on the boards.
-#
+
+# %% [markdown]
 # ## High resolution: who pays for memory?
 #
 # The paper's pictures have up to 1024 pixels a side; there a pretrained stem first makes maps of 256 × 256 from them. The flow
