@@ -74,6 +74,12 @@ def blind_by_undoing(flow, x, perm):
     return bool((back - flow(x)[0].flatten(2)).abs().max() < 1e-6)
 
 
+def blind_map_by_map(flow, x, perm):
+    def shuffled(m):
+        return m.flatten(2)[:, :, perm].view_as(m)
+    return all(torch.allclose(flow(shuffled(m[None]))[0], shuffled(flow(m[None])[0]), atol=1e-6) for m in x)
+
+
 def patch_memory_map(bank, f):
     B, C, h, w = f.shape
     rows = f.permute(0, 2, 3, 1).reshape(-1, C)
@@ -100,6 +106,7 @@ RIGHT = [
     ("fastflow_step", fastflow_step), ("fastflow_step", step_by_channels),
     ("likelihood_map", likelihood_map), ("likelihood_map", likelihood_by_normal),
     ("position_blind", position_blind), ("position_blind", blind_by_undoing),
+    ("position_blind", blind_map_by_map),
     ("patch_memory_map", patch_memory_map), ("patch_memory_map", memory_with_care),
     ("patch_memory_map", memory_by_loop),
 ]
@@ -138,6 +145,16 @@ def _shuffled(x, perm):
 
 def _blind(compare):
     return lambda flow, x, perm: compare(flow(x), flow(_shuffled(x, perm)), perm)
+
+
+def _mixed(flow, x, perm):
+    def shuffled(m):
+        return m.reshape(len(m), -1, m.shape[1])[:, perm].reshape(m.shape)
+    return torch.allclose(shuffled(flow(x)[0]), flow(shuffled(x))[0], atol=1e-5)
+
+
+def _own_order(flow, x, perm):
+    return position_blind(flow, x, torch.randperm(len(perm)))
 
 
 def _log_prob(z, log_det):
@@ -182,6 +199,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("flow_parameters", "one block", "one block only", lambda C, r, ks: flow_parameters(C, r, ks[:1])),
     ("flow_parameters", "permutation", "permutation was counted",
      lambda C, r, ks: flow_parameters(C, r, ks) + C**2 * len(ks)),
+    ("flow_parameters", "permutation as numbers", "C too many in every block",
+     lambda C, r, ks: flow_parameters(C, r, ks) + C * len(ks)),
     ("flow_parameters", "second is 1x1", "its own kernel of side k",
      lambda C, r, ks: sum((C // 2) * int(C // 2 * r) * k * k + int(C // 2 * r) * C + int(C // 2 * r) + 3 * C
                           for k in ks)),
@@ -227,6 +246,8 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
     ("likelihood_map", "square of the sum", "the sum was squared",
      lambda z: -0.5 * z.sum(1) ** 2 - 0.5 * z.shape[1] * LN2PI),
     ("likelihood_map", "total", "one number per map", lambda z: likelihood_map(z).sum((1, 2))),
+    ("likelihood_map", "over the places", "was summed over the places (axes 2 and 3)",
+     lambda z: -0.5 * z.square().sum((2, 3)) - 0.5 * z[0, 0].numel() * LN2PI),
     ("likelihood_map", "channels kept", "were not summed", lambda z: -0.5 * z.square() - 0.5 * LN2PI),
     ("likelihood_map", "spread evenly", "that place of z alone",
      lambda z: likelihood_map(z).mean((1, 2), keepdim=True).expand(-1, *z.shape[2:])),
@@ -244,12 +265,18 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
      _blind(lambda a, b, p: torch.allclose(a[0].flatten(2).sort()[0], b[0].flatten(2).sort()[0], atol=1e-6))),
     ("position_blind", "turned", "the other way round",
      _blind(lambda a, b, p: not torch.allclose(_shuffled(a[0], p), b[0], atol=1e-5))),
+    ("position_blind", "channels mixed in", "channels and places were mixed", _mixed),
+    ("position_blind", "first map", "only the first map",
+     _blind(lambda a, b, p: torch.allclose(_shuffled(a[0], p)[0], b[0][0], atol=1e-5))),
+    ("position_blind", "last map", "only the last map",
+     _blind(lambda a, b, p: torch.allclose(_shuffled(a[0], p)[-1], b[0][-1], atol=1e-5))),
+    ("position_blind", "own order", "perm was not used", _own_order),
     ("position_blind", "a tensor of answers", "of torch.bool",
      _blind(lambda a, b, p: torch.isclose(_shuffled(a[0], p), b[0]))),
     ("position_blind", "a distance", "found a tensor ()",
      _blind(lambda a, b, p: (_shuffled(a[0], p) - b[0]).abs().max())),
-    ("position_blind", "yes", "always True", lambda flow, x, perm: True),
-    ("position_blind", "no", "always False", lambda flow, x, perm: False),
+    ("position_blind", "yes", "True came back", lambda flow, x, perm: True),
+    ("position_blind", "no", "False came back", lambda flow, x, perm: False),
     ("patch_memory_map", "root of a negative", "root of a negative", _naive_root),
     ("patch_memory_map", "mean patch", "distance to the mean",
      lambda bank, f: (f - bank.mean(0)[:, None, None]).norm(dim=1)),
@@ -266,6 +293,9 @@ WRONG = [  # (exercise, what is wrong, words that only its diagnosis has, answer
      lambda bank, f: torch.cdist(f.reshape(-1, f.shape[1]), bank).amin(1).view(len(f), *f.shape[2:])),
     ("patch_memory_map", "columns first", "column by column",
      lambda bank, f: torch.cdist(f.permute(0, 3, 2, 1).flatten(0, 2), bank).amin(1).view(len(f), *f.shape[2:])),
+    ("patch_memory_map", "h and w", "h and w changed places at the end",
+     lambda bank, f: patch_memory_map(bank, f).reshape(len(f), f.shape[3], f.shape[2])),
+    ("patch_memory_map", "w, h", "is (B, w, h)", lambda bank, f: patch_memory_map(bank, f).mT),
     ("patch_memory_map", "minus", "the sign is turned", lambda bank, f: -patch_memory_map(bank, f)),
     ("patch_memory_map", "one image", "share the smallest",
      lambda bank, f: patch_memory_map(bank, f).amin(0, keepdim=True).repeat(len(f), 1, 1)),

@@ -65,11 +65,11 @@ checks.ch11.check("tokens_to_map", tokens_to_map)
 
 # %%
 def flow_parameters(C, ratio, kernels):
-    """C: channels; ratio: h / (C/2), cut off to a whole number; kernels: one k for each block. Returns an int."""
-    h, total = int(C // 2 * ratio), 0
+    """C: channels; ratio: m / (C/2), m cut off to a whole number; kernels: one k for each block. Returns an int."""
+    m, total = int(C // 2 * ratio), 0
     for k in kernels:
         ### BEGIN SOLUTION
-        total += (C // 2 * h * k * k + h) + (h * C * k * k + C) + 2 * C   # first and second convolution, scale and shift
+        total += (C // 2 * m * k * k + m) + (m * C * k * k + C) + 2 * C   # first and second convolution, scale and shift
         ### END SOLUTION
     return total
 
@@ -112,7 +112,7 @@ checks.ch11.check("fastflow_step", fastflow_step)
 
 # %%
 def likelihood_map(z):
-    """z: (B, C, h, w). Returns ln N(z at p; 0, I) for each place p: (B, h, w)."""
+    """z: (B, C, h, w). Returns ln N(z at q; 0, I) for each place q: (B, h, w)."""
     ### BEGIN SOLUTION
     C = z.shape[1]
     return -0.5 * z.square().sum(dim=1) - 0.5 * C * math.log(2 * math.pi)
@@ -128,7 +128,8 @@ checks.ch11.check("likelihood_map", likelihood_map)
 # A flow with 1 × 1 kernels judges each place alone: shuffle the places of x, and z comes out shuffled in the same way. Write
 # the test. `perm` (h·w,) is an order of the places, row by row.
 #
-# **Law.** True exactly when z of the shuffled map is the shuffled z, up to rounding. Some flows in the check keep every
+# **Law.** True exactly when z of the map shuffled by `perm` is z shuffled by `perm`, up to rounding, for every map of the
+# batch. Some flows in the check keep every
 # total unchanged and are not blind: compare maps.
 
 # %%

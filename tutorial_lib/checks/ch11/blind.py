@@ -31,12 +31,17 @@ class TruthSlot(Slot):
 
 
 class Probe:
-    """A flow on maps ``(B, 4, 3, 4)``: a channel mix, then what a kind does with the neighbours."""
+    """A flow on maps ``(B, 4, 3, 4)``: a channel mix, then what a kind does with the neighbours.
+
+    ``seen`` holds the maps that it was given.
+    """
 
     def __init__(self, kind: str):
+        self.seen: list[Tensor] = []
         self.kind, self.matrix = kind, torch.eye(C, dtype=torch.float64) + 0.4 * normal(C, C, seed=51)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.seen.append(x.detach().double().clone())
         z = torch.einsum("ij,bjhw->bihw", self.matrix.to(x), x)
         around = torch.sin(z.roll(1, 3) + z.roll(1, 2) - 2 * z)[:, :1]
         s, t = torch.zeros_like(around), torch.zeros_like(z[:, 1:])
@@ -69,6 +74,13 @@ def _swap():
     return order
 
 
+def _even(sample):
+    """The maps X, one of which is the same everywhere: there, neighbours make no difference."""
+    x = X.clone()
+    x[sample] = x[sample, :, :1, :1]
+    return x
+
+
 X = normal(2, C, H, W, seed=53)
 ALONE = "a flow that looks at each place alone (as 1 × 1 kernels do)"
 PROBES = {  # name: flow, maps, order, what is due, words
@@ -82,6 +94,12 @@ PROBES = {  # name: flow, maps, order, what is due, words
              "a flow that turns two channels by what stands around (its totals never change)"),
     "weak": (Probe("weak"), X, _order(), False, "a flow in which neighbours whisper: a thousandth, in one channel"),
     "place": (Probe("place"), X, _order(), False, "a flow that scales every place by a number of its own"),
+    "second": (Probe("neighbours"), _even(0), _order(), False,
+               "a flow in which neighbours talk, on a batch whose map 0 is the same everywhere"),
+    "first": (Probe("neighbours"), _even(1), _order(), False,
+              "a flow in which neighbours talk, on a batch whose map 1 is the same everywhere"),
+    "still": (Probe("neighbours"), X, torch.arange(H * W), True,
+              "an order that leaves every place where it is (then every flow gives the same z)"),
     "rounding": (Probe("rounding"), X, _order(), True, "a flow that looks at each place alone, up to rounding"),
 }
 
@@ -89,13 +107,33 @@ PROBES = {  # name: flow, maps, order, what is due, words
 def _says(*names, asked=()):
     """``asked``: probes that are called as well; the more answers there are, the surer the cause."""
     def law(call):
-        found = {name: bool(call(*PROBES[name][:3])) for name in {*names, *asked}}
+        found = {name: _answer(call, name) for name in (*names, *(n for n in asked if n not in names))}
         for name in names:
             *_, due, words = PROBES[name]
             if found[name] is not due:
                 return f"for {words}, found {found[name]}, due is {due}"
         return None
     return law
+
+
+def _answer(call, name):
+    """What ``call`` says of a probe. Every place of a map that the flow was shown must hold a vector of x."""
+    flow, x, perm, *_ = PROBES[name]
+    flow.seen.clear()
+    found = bool(call(flow, x, perm))
+    for given in flow.seen:
+        rows, known = (m.movedim(1, -1).reshape(-1, C) for m in (given, x))    # (places, C)
+        if not bool(((rows[:, None] - known).abs().amax(-1) < 1e-5).any(1).all()):
+            raise Stop(Finding("law", "the flow must be shown x, and x with its places in another order",
+                               "it was given a map whose places do not hold the vectors of x",
+                               "channels and places were mixed: perm orders the h·w places, so flatten rows and "
+                               "columns, x.flatten(2), and take [:, :, perm]"))
+    return found
+
+
+def _order_used(call):
+    where = _says("still")(call)
+    return where and (where, "perm was not used: the places were put in an order of your own")
 
 
 def _shuffled(x, perm):
@@ -116,7 +154,9 @@ BLIND = Exercise(
     laws=(Law("a flow that treats every place alike is not recognised", _says("own", "swap", "constant", asked=PROBES)),
           Law("a flow in which neighbours or places count is called blind",
               _says("neighbours", "move", "turn", "weak", "place")),
-          Law("rounding is taken for a difference", _says("rounding"))),
+          Law("every map of the batch counts", _says("second", "first")),
+          Law("rounding is taken for a difference", _says("rounding")),
+          Law("the order must be perm", _order_used)),
     passes="true where every place is judged alone, false where neighbours or the place itself count, however little",
     hints=("Shuffle the places of x, apply the flow, and compare with … what? Compare whole maps.",
            "x.flatten(2)[:, :, perm].view_as(x) shuffles. Shuffle z in the same way: are both results the same?",
@@ -136,12 +176,17 @@ BLIND = Exercise(
                 _maps(lambda a, b, p: torch.allclose(_shuffled(a[0], p), b[0], atol=0.05))),
         Suspect("only the first channel was compared: the others may have looked around",
                 _maps(lambda a, b, p: _close(_shuffled(a[0], p)[:, 0], b[0][:, 0]))),
+        Suspect("only the first map of the batch was compared",
+                _maps(lambda a, b, p: _close(_shuffled(a[0], p)[:1], b[0][:1]))),
+        Suspect("only the last map of the batch was compared",
+                _maps(lambda a, b, p: _close(_shuffled(a[0], p)[-1:], b[0][-1:]))),
         Suspect("sorted values were compared: that a value is still somewhere does not say where",
                 _maps(lambda a, b, p: _close(a[0].flatten(2).sort().values, b[0].flatten(2).sort().values))),
         Suspect("the other way round: it answers True where neighbours count",
                 _maps(lambda a, b, p: not _close(_shuffled(a[0], p), b[0]))),
-        Suspect("always True", lambda flow, x, perm: True),
-        Suspect("always False", lambda flow, x, perm: False),
+        Suspect("True came back for every flow that was tried", lambda flow, x, perm: True),
+        Suspect("False came back for every flow that was tried, also where perm moves nothing",
+                lambda flow, x, perm: False),
     ),
 )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from tutorial_lib.checks.ch05.probes import differ, normal
 from tutorial_lib.checks.core import Exercise, Law, Suspect
@@ -15,8 +17,20 @@ SHAPES = ((2, 4, 3, 5), (3, 1, 2, 2), (1, 7, 4, 1))
 LN2PI = math.log(2 * math.pi)
 
 
+@dataclass(frozen=True)
+class MapSlot(TensorSlot):
+    """The likelihood map of latents with ``channels`` channels."""
+
+    channels: int = 0
+
+    def _shape_cause(self, value: Tensor) -> str:
+        if tuple(value.shape) == (self.shape[0], self.channels):
+            return "it was summed over the places (axes 2 and 3): sum over the channels, axis 1"
+        return super()._shape_cause(value)
+
+
 def _returns(z):
-    return TensorSlot("the map", (len(z), *z.shape[2:]), "(B, h, w)", z.dtype)
+    return MapSlot("the map", (len(z), *z.shape[2:]), "(B, h, w)", z.dtype, z.shape[1])
 
 
 def _right(z):
@@ -45,7 +59,7 @@ def _places(call):
 
 def _own(call):
     z = normal(2, 4, 3, 5, seed=44)
-    return differ("the map", call(z), _right(z), 1e-8, "ln N(z at p; 0, I)")
+    return differ("the map", call(z), _right(z), 1e-8, "ln N(z at q; 0, I)")
 
 
 LIKELIHOOD = Exercise(

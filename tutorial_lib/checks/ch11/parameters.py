@@ -76,6 +76,8 @@ PARAMETERS = Exercise(
         Suspect("one block only: sum over the kernels", lambda C, r, ks: count(C, r, ks[:1])),
         Suspect("the permutation was counted: it is drawn once and never learned",
                 lambda C, r, ks: count(C, r, ks) + C * C * len(ks)),
+        Suspect("C too many in every block. If you counted the permutation: its C entries are drawn once and never "
+                "learned", lambda C, r, ks: count(C, r, ks) + C * len(ks)),
         Suspect("the second convolution has its own kernel of side k, too",
                 lambda C, r, ks: sum(_block(C, r, k) - (k * k - 1) * int(C // 2 * r) * C for k in ks)),
     ),
