@@ -13,6 +13,7 @@ from tutorial_lib.checks.findings import Finding, Stop
 SEVERAL = ("the call returns several things (max(1): values, indices; jvp: value, derivative; autograd.grad: one per "
            "input). Take the one that is asked for")
 
+LEFT = "some axes have not been reduced: one number is asked for, over all of them"
 COMPLEX = "it is complex: the length of a complex number is .abs()"
 
 
@@ -86,7 +87,8 @@ class NumberSlot(Slot):
         except (TypeError, ValueError, RuntimeError):
             found = f"a tensor {tuple(value.shape)} of {value.dtype}" if isinstance(value, Tensor) else \
                 type(value).__name__
-            cause = SEVERAL if isinstance(value, tuple) else COMPLEX if imaginary else ""
+            cause = SEVERAL if isinstance(value, tuple) else COMPLEX if imaginary else \
+                LEFT if isinstance(value, Tensor) and value.numel() > 1 else ""
             raise Stop(Finding("type", f"{self.name} must be one number", f"found {found}", cause)) from None
         if not math.isfinite(number):
             raise Stop(Finding("finite", f"{self.name} is not finite", f"found {number}"))

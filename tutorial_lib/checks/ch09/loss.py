@@ -56,7 +56,8 @@ def _far(call):
         where = f"log_p / C = −10⁴, C = {C}: the loss is {found:.4g}, due is 10⁴"
         if 0 < found < 1e3:
             return where, (f"something keeps σ(l) above {math.exp(-found):.0e}: a small number added inside the "
-                           "logarithm, or a clamp. Vectors beyond it no longer pull: logsigmoid needs neither")
+                           "logarithm, or a clamp. Vectors less likely than that no longer pull; logsigmoid needs "
+                           "neither")
         return where
     return None
 

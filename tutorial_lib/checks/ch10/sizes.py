@@ -73,7 +73,7 @@ def _smaller(x, k, **mode):
 
 SIZES = Exercise(
     name="three_sizes", minutes=6, returns=(_returns,),
-    laws=(Law("the three maps are not those of the image at sizes 1, ½ and ¼", _maps),
+    laws=(Law("the three maps are not those of every 1st, 2nd and 4th pixel of the image", _maps),
           Law("the images of a batch depend on each other", _rows)),
     passes="three maps of block 35, of every 1st, 2nd and 4th pixel, images independent",
     hints=("What is made smaller, the picture or the map? Only a smaller picture shows the network other details.",
