@@ -153,6 +153,7 @@ WRONG = [
     ("worst_good", "a name", "the name of an image", lambda: (fast().names[suspect()], *top())),
     ("worst_good", "no such image", "must lie between 0 and", lambda: (9999, *top())),
     ("hidden_defects", "good ones too", "one in twenty of them", lambda: [of_group(cflow(), parts()[VOLUME], "good")]),
+    ("hidden_defects", "numbers from names", "read from a name", lambda: [0, 1, 5]),
     ("hidden_defects", "caught by both", "it is not hidden", lambda: [of_group(cflow(), parts()[PRIOR], "")]),
     ("hidden_defects", "caught by neither", "neither part catches",
      lambda: [of_group(cflow(), parts()[PRIOR] + parts()[VOLUME], "", largest=False)]),

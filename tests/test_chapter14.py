@@ -132,6 +132,21 @@ def test_some_washers_are_near_in_latent_space_and_far_in_pixels():
     assert int((study.normal & (d[i] < d[i, j])).sum()) > 20
 
 
+def test_the_first_hint_leads_to_a_pair_and_images_far_out_have_no_near_neighbour():
+    study = hunt.study("mahalanobis", "board")
+    latent, pixels = hunt.pair_shares(study)
+    both = (latent <= hunt.NEAR) & (pixels >= hunt.FAR)
+
+    def table(image: int) -> list[int]:
+        return [i for i in latent[image].argsort(stable=True).tolist() if i != image][:24]
+
+    last = study.scores.argsort()[:20].tolist()  # by rank: the lowest scores
+    assert sum(bool(both[i, table(i)].any()) for i in last) >= 12
+    near = (latent <= hunt.NEAR).sum(1) > 1
+    assert float(near[study.train].double().mean()) > 0.9 > 0.1 > float(near[~study.train].double().mean())
+    assert not near[200]  # with which the table begins
+
+
 def test_with_many_dimensions_nearest_is_hardly_near():
     def ratio(method):
         study = hunt.study(method)

@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 
 import numpy as np
 import pytest
+import torch
 
 from tutorial_lib import detectors, stored
 from tutorial_lib.cli import explore, lab
@@ -146,8 +147,6 @@ def test_an_error_with_a_name_in_it_is_text_on_the_page(monkeypatch):
 
 @pytest.mark.slow
 def test_a_dollar_in_a_name_is_drawn_as_it_stands():
-    import torch
-
     from tutorial_lib import plots
     from tutorial_lib.explorer.walker import Walker
     from tutorial_lib.explorer.walks import Coder
@@ -174,7 +173,39 @@ def test_a_card_says_what_it_shows(studies):
     view = desk.card(11)
     assert view.numbers["rank"] == int((study.scores > study.scores[11]).sum()) + 1
     assert f"row {view.numbers['row']}, column {view.numbers['column']}" in view.alt
+    assert float(desk.plane("score and radius", None).points[11, 0]) == view.numbers["rank"]  # one rank everywhere
+    pixels = study.images.flatten(1).double()
+    away = (pixels[study.normal] - pixels[11]).norm(dim=1)
+    near = float((pixels[int(view.numbers["nearest"])] - pixels[11]).norm())
+    assert view.numbers["pixels"] == pytest.approx(near, rel=1e-4)
+    others = torch.arange(len(pixels))[study.normal] != 11
+    assert view.numbers["pixel median"] == pytest.approx(float(away[others].median()), rel=1e-4)
+    assert f"In pixels it is {near:.3g} away" in view.alt
     assert desk.card(11).png == view.png != desk.card(10).png
+
+
+def test_the_axis_of_the_channels_ends_with_the_last_channel():
+    from tutorial_lib.explorer.desk import Desk
+
+    split = factory.split("washer", size=32, n_train=6, n_good=4, n_per_kind=1, seed=0)
+    detector = detectors.create("fastflow", size=32, progress=False, device="cpu", taps=("stride4", "stride8"),
+                                steps=1, blocks=2)
+    detector.fit(split.train)
+    desk = Desk(*studied(detector, split))
+    assert len({z.shape[1] for z in desk.study.latents}) == 2  # two scales, of different width
+    for z in desk.study.latents:
+        picture, _ = desk._picture(z.shape[1])
+        assert picture.dots.axes.get_xlim() == (-1, z.shape[1])
+
+
+def test_agreement_lies_on_the_diagonal_of_the_squared_norms():
+    from tutorial_lib.explorer.desk import distributions_of
+
+    split = factory.split("washer", size=32, n_train=6, n_good=4, n_per_kind=1, seed=0)
+    detector = detectors.create("gaussian", size=32, progress=False, device="cpu", channels=4, taps=TAPS)
+    detector.fit(split.train)
+    ax = distributions_of(studied(detector, split)[0], 0).axes[2]
+    assert ax.get_xscale() == ax.get_yscale() and ax.get_xlim() == ax.get_ylim()
 
 
 # ---- page and command ----

@@ -84,7 +84,8 @@ plots.show(gallery.strip([study.images[i] for i in shown], [study.names[i] for i
 #
 # A latent of this detector has thousands of entries. To see all images at once, two numbers must do. Two choices:
 # - the two directions in which the latents vary most (principal components, Pearson 1901);
-# - the *rank* of the score from left to right, and the *radius* ‖z‖/√D upwards. For z ~ N(0, I) the radius is near 1.
+# - the *rank* of the score from left to right, 1 for the highest, and the *radius* ‖z‖/√D upwards. For z ~ N(0, I) the
+#   radius is near 1.
 #
 # **Predict.** Where will the worst good washer lie on the first map: far outside, at the border of the crowd, or inside it?
 
@@ -92,7 +93,7 @@ plots.show(gallery.strip([study.images[i] for i in shown], [study.names[i] for i
 planes = [desk.on_screen(kind, None) for kind in PLANES]
 plots.show(pictures.maps_of_images(planes, study.groups, {study.names[suspect]: suspect}),
            f"Each point is one of {len(study.names)} washers. Left: principal components, far points drawn in. Right: rank of the "
-           f"score, and the logarithm of the radius. Ringed: {study.names[suspect]}.")
+           f"score, 1 for the highest, and the logarithm of the radius. Ringed: {study.names[suspect]}.")
 D = sum(z[0].numel() for z in study.latents)
 radius = study.vectors().norm(dim=1) / D**0.5
 print(f"D = {D:,} entries; radius of {study.names[suspect]}: {float(radius[suspect]):.3f}, median of the good ones "
@@ -118,7 +119,7 @@ print(f"on the first map {float((spread[study.good] > spread[suspect]).double().
 # |---|---|
 # | all entries: mean, deviation, share beyond ±3 | 0, 1, 0.27 % |
 # | their quantiles against those of N(0, 1) (a QQ plot) | on the diagonal |
-# | ‖z‖² of each position against χ² with C degrees of freedom | the same distribution |
+# | quantiles of ‖z‖² of each position against those of χ² with C degrees of freedom | on the diagonal |
 # | correlations between entries, and between neighbouring positions | 0 |
 #
 # **Predict.** Which look will good washers fail most clearly, although they are good?
@@ -132,8 +133,8 @@ print(f"on the first map {float((spread[study.good] > spread[suspect]).double().
 # %%
 plots.show(distributions_of(study, 0),
            f"{study.scales[0]}. Blue: good washers, orange: defective ones, dashed: N(0, I). From left to right: density of all "
-           f"entries on a logarithmic scale; their quantiles; quantiles of ‖z‖²/C; correlations between channels of "
-           f"good washers, the diagonal left out.")
+           f"entries on a logarithmic scale; their quantiles; quantiles of ‖z‖²/C, both axes logarithmic; correlations between "
+           f"channels of good washers, the diagonal left out.")
 for who, rows in (("train", study.train), ("good", study.good), ("defective", study.defective)):
     z = study.latents[0][rows]
     m = distribution.moments(z)

@@ -47,7 +47,7 @@ def worst_good():
     """Returns three whole numbers: image number, row, column."""
     ### BEGIN SOLUTION
     study = hunt.study("fastflow", "board")
-    image = hunt.worst_good(study)                      # by mouse: the rightmost blue disc on 'score and radius'
+    image = hunt.worst_good(study)                      # by mouse: the leftmost blue disc on 'score and radius'
     row, col = divmod(int(study.maps[image].argmax()), study.maps.shape[2])
     return image, row, col
     ### END SOLUTION
@@ -100,12 +100,26 @@ checks.ch14.check("hidden_defects", hidden_defects)
 # their pixels differ a lot.
 #
 # **Law.** Of all pairs of images, at most 5 % are nearer in latent space, and at least half are nearer in pixels.
+#
+# The explorer names one neighbour of an image, the nearest normal one. The table names the 24 nearest in latent space, for an image
+# that you choose: write its number and run the cell. Each row says how many of all pairs are nearer than this one.
+
+# %%
+image = 200                                             # another number, another table
+pooled = hunt.study("mahalanobis", "board")
+latent, pixels = hunt.pair_shares(pooled)
+nearest = [i for i in latent[image].argsort(stable=True).tolist() if i != image][:24]
+print(f"Neighbours of image number {image}, {pooled.names[image]}:")
+display(pd.DataFrame([{"image number": i, "name": pooled.names[i],
+                       "pairs nearer in latent space": f"{float(latent[image, i]):.1%}",
+                       "pairs nearer in pixels": f"{float(pixels[image, i]):.0%}"} for i in nearest]))
+
 
 # %%
 def near_and_far():
     """Returns two image numbers."""
     ### BEGIN SOLUTION
-    return hunt.best_pair(hunt.study("mahalanobis", "board"))    # by mouse: from nearest normal to nearest normal
+    return hunt.best_pair(hunt.study("mahalanobis", "board"))    # by hand: the table of a board of low score
     ### END SOLUTION
 
 

@@ -36,12 +36,7 @@ class Desk:
         self.squares = self.all_vectors.square().sum(1)
         self.reference = {name: _centre_and_spread(t[study.good]) for name, t in study.terms.items()}
         self.looks = pictures.looks(study.groups)
-        entries = max([3] + [z.shape[1] if z.ndim == 4 else z.shape[-1] for z in study.latents])
-        unit = {"pca": "squared residual", "pyramidflow": "squared distance"}.get(study.detector.name, "z²")
-        side, limits = study.images.shape[-1], self._heat_limits()
-        self.picture = pictures.CardPicture(side, list(study.terms), entries, limits, unit)
-        self.canvas = Canvas(self.picture.fig, self.picture.moving)
-        self.canvas.keep("card")
+        self._pictures: dict[int, tuple[pictures.CardPicture, Canvas]] = {}
         self.place_picture = pictures.PlacePicture()
         self.place_canvas = Canvas(self.place_picture.fig, self.place_picture.moving)
         self.place_canvas.keep("place")
@@ -100,19 +95,22 @@ class Desk:
         titles = (f"{s.names[index]}\nscore {found.score:.3g}", "heat map" if heat is not None else missing,
                   "gradient map:\nwhat would move the score",
                   f"nearest normal: {s.names[near.index]}\n{near.distance:.3g} away (median {near.median:.3g})")
-        self.picture.set(pictures.as_picture(s.images[index]), heat, _to(gradient, s.images.shape[-1]),
-                         pictures.as_picture(s.images[near.index]), self._mask(index), found.place, titles, spreads,
-                         list(s.terms).index(found.term), found.channels.numpy(), found.channel, where)
+        picture, canvas = self._picture(len(found.channels))
+        picture.set(pictures.as_picture(s.images[index]), heat, _to(gradient, s.images.shape[-1]),
+                    pictures.as_picture(s.images[near.index]), self._mask(index), found.place, titles, spreads,
+                    list(s.terms).index(found.term), found.channels.numpy(), found.channel, where)
         rank = int((s.scores > s.scores[index]).sum()) + 1
+        pixels = projection.apart(s.images, index, near.index, s.normal)
         numbers = {"score": found.score, "rank": rank, "row": found.place[0], "column": found.place[1],
                    "scale": found.scale, "channel": found.channel, "nearest": near.index,
-                   "distance": near.distance, "median": near.median}
-        return View(self.canvas.png("card"), numbers, self.says(index, found, near))
+                   "distance": near.distance, "median": near.median, "pixels": pixels[0], "pixel median": pixels[1]}
+        return View(canvas.png("card"), numbers, self.says(index, found, near, pixels))
 
-    def says(self, index: int, found: Blame, near: projection.Nearest) -> str:
+    def says(self, index: int, found: Blame, near: projection.Nearest, pixels: tuple[float, float]) -> str:
         """The card in words."""
         return (f"{sentence(self.study, index, found)} Nearest normal image: {self.study.names[near.index]}, "
-                f"{near.distance:.3g} away, where the median normal image is {near.median:.3g} away.")
+                f"{near.distance:.3g} away, where the median normal image is {near.median:.3g} away. In pixels it is "
+                f"{pixels[0]:.3g} away, the median one {pixels[1]:.3g}.")
 
     def place(self, index: int, scale: int, cell: tuple[int, int]) -> View:
         """Where the vector at one cell lies among those of normal images at the same cell.
@@ -132,6 +130,17 @@ class Desk:
                f"Largest channel: {int(found.channels.argmax())}.")
         return View(self.place_canvas.png("place"), {"energy": found.energy, "usual": found.usual, "above": found.above,
                                                      "channel": int(found.channels.argmax())}, alt)
+
+    def _picture(self, entries: int) -> tuple[pictures.CardPicture, Canvas]:
+        """The card for vectors of so many entries: scales differ in width, and the axis ends with the last entry."""
+        if entries not in self._pictures:
+            s = self.study
+            unit = {"pca": "squared residual", "pyramidflow": "squared distance"}.get(s.detector.name, "z²")
+            picture = pictures.CardPicture(s.images.shape[-1], list(s.terms), entries, self._heat_limits(), unit)
+            canvas = Canvas(picture.fig, picture.moving)
+            canvas.keep("card")
+            self._pictures[entries] = picture, canvas
+        return self._pictures[entries]
 
     def _heat_limits(self) -> tuple[float, float] | None:
         maps = self.study.maps

@@ -52,10 +52,10 @@ def _first_two(centred: Tensor) -> Tensor:
 
 
 def radius_plane(vectors: Tensor, scores: Tensor) -> Plane:
-    """Rank of the score from left to right, ‖z‖ / √D upwards: N(0, I) lies near height 1, whatever D is."""
-    rank = scores.argsort().argsort().float()
+    """Rank of the score from left to right, 1 for the highest; ‖z‖ / √D upwards: N(0, I) lies near height 1."""
+    rank = 1 + scores.argsort(descending=True).argsort().float()
     radius = vectors.double().norm(dim=1).float() / math.sqrt(vectors.shape[1])
-    return Plane(torch.stack([rank, radius], dim=1), ("rank of the score", "‖z‖ / √D"), None)
+    return Plane(torch.stack([rank, radius], dim=1), ("rank of the score (1 = highest)", "‖z‖ / √D"), None)
 
 
 class Nearest(NamedTuple):
@@ -82,6 +82,19 @@ def nearest(vectors: Tensor, index: int, among: Tensor, squares: Tensor | None =
     exact = (vectors[few] - vectors[index]).double().norm(dim=1)
     best = int(exact.argmin())
     return Nearest(int(few[best]), float(exact[best]), float(rough[candidates].median()))
+
+
+def apart(images: Tensor, index: int, other: int, among: Tensor, most: int = 200) -> tuple[float, float]:
+    """How far ``other`` lies from image ``index`` in pixels, and the median distance of the images ``among``.
+
+    Args:
+        images: ``(N, 3, S, S)``. most: so many of ``among`` are compared, evenly spaced: large sets take no longer.
+    """
+    x = images.flatten(1)
+    rows = [k for k in among.nonzero().flatten().tolist() if k != index]
+    rows = [rows[k * len(rows) // min(most, len(rows))] for k in range(min(most, len(rows)))]
+    found = torch.stack([(x[k] - x[index]).norm() for k in (other, *rows)])
+    return float(found[0]), float(found[1:].median())
 
 
 def distances(vectors: Tensor) -> Tensor:

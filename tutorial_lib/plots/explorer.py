@@ -14,6 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy import ndimage, stats
 from torch import Tensor
 
@@ -54,11 +55,15 @@ def distributions(good: np.ndarray, defective: np.ndarray, qq: Sequence[tuple[np
     span = np.array([-3.4, 3.4])
     axes[1].plot(span, span, color=style.BLACK, ls="--", lw=1.2)
     axes[1].set(xlabel="quantile of N(0, 1)", ylabel="quantile of z", title="QQ, entries")
-    theory = norms[0][0]
-    axes[2].plot(theory[[0, -1]], theory[[0, -1]], color=style.BLACK, ls="--", lw=1.2)
-    axes[2].set(yscale="log", xlabel=f"quantile of χ²({dim}) / {dim}", ylabel=f"quantile of ‖z‖² / {dim}",
-                title="QQ, squared norm")
-    axes[2].yaxis.set_major_formatter(plt.FormatStrFormatter("%g"))
+    every = np.concatenate([q for pair in norms for q in pair])
+    span = np.array([max(every.min(), 1e-3 * every.max()) / 1.2, every.max() * 1.2])  # a norm of 0 has no logarithm
+    axes[2].plot(span, span, color=style.BLACK, ls="--", lw=1.2)
+    axes[2].set(xscale="log", yscale="log", xlim=span, ylim=span, xlabel=f"quantile of χ²({dim}) / {dim}",
+                ylabel=f"quantile of ‖z‖² / {dim}", title="QQ, squared norm")
+    for axis in (axes[2].xaxis, axes[2].yaxis):
+        axis.set_major_locator(LogLocator(subs=(1,) if span[1] > 30 * span[0] else (1, 2, 5)))
+        axis.set_major_formatter(plt.FormatStrFormatter("%g"))
+        axis.set_minor_formatter(NullFormatter())
     image = axes[3].imshow(correlation - np.eye(len(correlation)), cmap=style.DIVERGING, vmin=-0.6, vmax=0.6)
     axes[3].set(title="correlation left over", xlabel="entry", ylabel="entry")
     fig.colorbar(image, ax=axes[3], shrink=0.85)
@@ -89,7 +94,9 @@ def maps_of_images(planes: Sequence[tuple[np.ndarray, tuple[str, str]]], groups:
 
 def _name(ax: Axes, text: str, point: tuple[float, float]) -> None:
     look = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
-    ax.annotate(text, point, xytext=(-12, 14), textcoords="offset points", ha="right", fontsize=9.5, bbox=look,
+    left, right = ax.get_xlim()
+    side, sign = ("left", 1) if point[0] < (left + right) / 2 else ("right", -1)  # towards the middle, off the axis
+    ax.annotate(text, point, xytext=(12 * sign, 14), textcoords="offset points", ha=side, fontsize=9.5, bbox=look,
                 parse_math=False)
 
 
@@ -109,7 +116,7 @@ class CardPicture:
     """One image in six panels: itself, heat map, gradient map, nearest normal; its terms; the channels at its place.
 
     Args:
-        side: pixels of a picture. terms: names of the score's parts. channels: most entries that a vector has.
+        side: pixels of a picture. terms: names of the score's parts. channels: entries of the vector at a place.
         heat_limits: colour limits of the heat map, or None where the method has no map.
         unit: what the channels show, for the axis.
     """

@@ -26,6 +26,11 @@ def _found(call) -> list[int]:
 
 def _are_defective(call):
     study, _ = table()
+    train = [i for i in _found(call) if study.train[i]]
+    if train:
+        return (f"the list names {', '.join(f'{i}, which is {study.names[i]}' for i in train[:3])}",
+                "training images. A number that was read from a name? 'scratch 5' is not image 5: the image number "
+                "stands in the first column of the table")
     good = [study.names[i] for i in _found(call) if not study.defective[i]]
     return (f"the list names {', '.join(good[:3])}", "good images above the limit of -log_det: one in twenty of them "
             "is, by the choice of the limit. Only defective images were asked for") if good else None

@@ -42,7 +42,8 @@ def _is_near(call):
     if j == nearest:
         return where, ("the nearest neighbour of an image that is far from everything: 'nearest' does not mean near. "
                        "Compare the distance with the median")
-    return where, "begin with an image in the middle of the crowd, and take its nearest normal image"
+    return where, ("only images in the middle of the crowd have near neighbours: begin with one of the twenty lowest "
+                   "scores")
 
 
 def _is_far(call):
@@ -51,7 +52,7 @@ def _is_far(call):
         return None
     return (f"{pixels:.0%} of all pairs are nearer in pixels than {_study().names[i]} and {_study().names[j]}; at "
             f"least {hunt.FAR:.0%} must be", "near in both: two pictures of the same place and light. Look for a pair "
-            "of which one board lies a pixel or two elsewhere")
+            "of which one board lies a pixel or two elsewhere: go down its table")
 
 
 PAIR = Exercise(
@@ -62,11 +63,13 @@ PAIR = Exercise(
           Law("the two images are not far in pixels", _is_far)),
     passes=f"of all pairs, at most {hunt.NEAR:.0%} are nearer in latent space and at least {hunt.FAR:.0%} are nearer "
            "in pixels",
-    hints=("Choose 'mahalanobis · board'. Open an image in the middle of the crowd: the fourth picture is its nearest "
-           "normal image.",
-           "Where does each board lie on its ground? Pooling has no places. For pixels, a shift by one of them moves "
-           "every edge.",
-           "Go on to the nearest image of the nearest image, until one of two neighbours lies visibly higher or "
-           "further to the left."),
+    hints=("This detector's score is ‖z‖²: low scores lie in the middle of the crowd, and there neighbours are near. "
+           "Choose 'mahalanobis · board' and move the slider 'or by rank' to one of the last twenty. Write the number "
+           "of that image into the cell of the table. A row with at most 5 % and at least 50 % is an answer; if there "
+           "is none, take another of the twenty.",
+           "A whole column above 5 % means: this image has a nearest neighbour and no near one. It lies too far out. "
+           "Nearly all good boards that were not trained on do, and nearly all defective ones.",
+           "Why such pairs exist: where does each board lie on its ground? Pooling has no places. For pixels, a shift "
+           "by one of them moves every edge."),
     returns=(_returns,),
 )

@@ -26,7 +26,7 @@ def _is_good(call):
                                                     "says little. Look among the held-out good ones, the blue discs")
     if not study.good[index]:
         return f"{index} is {study.names[index]}", ("the worst image of all is a defective one, as it should be; the "
-                                                    "worst *good* one lies further left on the map by score")
+                                                    "worst *good* one lies further right on the map by score")
     return None
 
 
@@ -71,8 +71,8 @@ WORST = Exercise(
           Law("this is not the place that the score comes from", _is_the_place)),
     passes="it is the held-out good image with the highest score, and the place is where its heat map is highest",
     hints=("Choose the model 'fastflow · board'. On the map 'score and radius', images lie from left to right by "
-           "rank.",
-           "Blue discs are good images that were not trained on. The rightmost of them is the one.",
+           "rank; 1 is the highest score.",
+           "Blue discs are good images that were not trained on. The leftmost of them is the one.",
            "Open it: the sentence below the pictures names the row and the column of its worst place."),
     returns=(_returns,),
 )
