@@ -173,7 +173,7 @@ display(pd.DataFrame(rows).set_index("method").round(3))
 # it enlarges its coarser map to the finer grid, and whitens each position by itself. (PCA's coordinates are not scaled; of PyramidFlow
 # you see z minus its template.)
 #
-# **Right in one look does not mean right in all**: CS-Flow's deviation is right to the second digit, and its ‖z‖² does not follow
+# **Right in one look does not mean right in all**: CFlow's deviation lies within 2 % of 1, and its ‖z‖² does not follow
 # χ². DifferNet's correlations are no larger than chance, and of all that promise it is furthest off χ². The Gaussian passes the look at
 # correlations, and its neighbours do not.
 #
@@ -351,17 +351,17 @@ hits, adds, chance = (found[c] for c in ("hidden, caught by −log_det", "good o
 missed = int((found["defective"] - found["caught by −log p(z)"]).sum())
 print(f"all rows: −log_det rings for {hits.sum()} of {missed} missed defects, {hits.sum() / missed:.1%} ({chance.sum():.1f} expected), "
       f"and for {adds.sum()} of {quiet} good parts that −log p(z) leaves alone, {adds.sum() / quiet:.1%}")
-two = found.index.isin(["cflow", "csflow"], level="method")
-print(f"CFlow and CS-Flow alone: {hits[two].sum()} found, {chance[two].sum():.1f} expected")
+alone = found.index.isin(["cflow"], level="method")
+print(f"CFlow alone: {hits[alone].sum()} found, {chance[alone].sum():.1f} expected")
 
 # %% [markdown]
 # Any yes-or-no test that rings for one good image in twenty also rings for about one *missed* defect in twenty, if it knows nothing:
-# the column "expected by chance". Compare it with what was found. All together −log_det rings for 3 % of the missed defects and adds
-# 3 % of the good parts. So **as a second alarm −log_det, used this way, is no better than a useless test.** (The rows are not eight
+# the column "expected by chance". Compare it with what was found. All together −log_det rings for 4 % of the missed defects and adds
+# 4 % of the good parts. So **as a second alarm −log_det, used this way, is no better than a useless test.** (The rows are not eight
 # trials: each product has the same 60 defective images in all four.)
 #
-# Two rows of each product to note: CFlow and CS-Flow find none where some were expected, so their missed defects stay out of the top
-# of −log_det. Whether log_det *inside* the score helps is another question; it needs the AUROC of both scores.
+# One row of each product to note: CFlow finds none where some were expected, so its missed defects stay out of the top of
+# −log_det. Whether log_det *inside* the score helps is another question; it needs the AUROC of both scores.
 #
 # ## Finding 3 · Near in latent space, far in pixels
 #
