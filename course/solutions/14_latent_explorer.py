@@ -88,7 +88,6 @@ def hidden_defects():
 
 checks.ch14.check("hidden_defects", hidden_defects)
 
-
 # %% [markdown]
 # The table shows the 24 images with the largest −log_det, good and defective ones. Whatever lies below the limit of −log_det need not be
 # looked at. And now count: −log p(z) misses some fifty boards. How many of them would a test ring for that rings for one image in twenty,

@@ -26,6 +26,8 @@ ALL = "all scales together"
 FIELD = {"width": "330px"}
 MARKS = ("●", "▲", "■", "◆")
 PHOTO = 300  # CSS pixels of the picture to click into
+KEY = ("Orange outline: the true defect, where it is known. Cross: the place to blame. Heat map: yellow is strange. "
+       "Orange bar: the part that adds most to the score; a bar's length is in spreads of its part in normal images.")
 
 
 class Explorer:
@@ -43,8 +45,8 @@ class Explorer:
         self.models, self.desks = dict(models), {}
         self.where = where or (lambda number, words: f"{words} (chapter {number})")
         self.model = w.Dropdown(options=list(self.models), description="model", style=STYLE, layout=FIELD)
-        self.kind = w.Dropdown(options=PLANES, description="map", style=STYLE, layout=FIELD)
-        self.scale = w.Dropdown(options=[(ALL, -1)], description="latents of", style=STYLE, layout=FIELD)
+        self.kind = w.Dropdown(options=PLANES, value=PLANES[1], description="map", style=STYLE, layout=FIELD)
+        self.scale = w.Dropdown(options=[(ALL, -1)], description="map of", style=STYLE, layout=FIELD)
         self.number = w.BoundedIntText(0, 0, 0, description="image number", style=STYLE, layout=FIELD)
         self.rank = w.IntSlider(1, 1, 1, description="or by rank", style=STYLE, layout=FIELD, continuous_update=False)
         self.map = Scatter(size=[460, 380])
@@ -59,10 +61,12 @@ class Explorer:
         self.looks = w.ToggleButton(False, description="Are they N(0, I)? Show the shapes", layout={"width": "300px"})
         self._busy = False
         self._watch()
-        side = w.VBox([self.model, self.kind, self.scale, self.number, self.rank, self.legend, self.note],
-                      layout={"max_width": "430px", "padding": "0 0 0 14px"})
-        self.widget = w.VBox([w.HBox([self.map, side], layout={"flex_flow": "row wrap"}), self.numbers, self.looks,
-                              self.shapes, self.card, self.text, self.places, self.walking])
+        side = w.VBox([self.model, self.kind, self.scale, self.number, self.rank, self.legend, self.text,
+                       self.note],
+                      layout={"max_width": "640px", "flex": "1 1 400px", "padding": "0 0 0 14px"})
+        self.widget = w.VBox([w.HBox([self.map, side], layout={"flex_flow": "row wrap"}), self.card,
+                              w.HTML(f"<div>{KEY}</div>"), self.places, self.numbers, self.looks, self.shapes,
+                              self.walking])
         self._choose_model()
 
     # -- what follows what ---------------------------------------------------------------------------------------
@@ -93,6 +97,7 @@ class Explorer:
     def _choose_model(self) -> None:
         if self._busy:
             return
+        self.text.value, self.note.value = "", f"<b>Loading {escape(self.model.value)} …</b>"  # shown meanwhile
         study = self.desk.study
         n = len(study.names)
         self._order = study.scores.argsort(descending=True)
@@ -108,7 +113,7 @@ class Explorer:
                          f'{"○" if hollow else MARKS[shape]}</span> {escape(group)}</span>'
                          for group, (c, shape, _, hollow) in self.desk.looks.items())
         self.legend.value = f'<div style="line-height:1.6">{marks}</div>'
-        self.note.value = f'<div style="line-height:1.4">{escape(why_not(study.detector))}</div>'
+        self.note.value = close(escape(why_not(study.detector)))
         self._lay_out_panels()
         self._draw_map()
         self.open(int(self._order[0]), force=True)
@@ -117,7 +122,7 @@ class Explorer:
         study = self.desk.study
         if any(study.has_positions(k) for k in range(len(study.scales))):
             self.places.children = [
-                w.HTML(f"<b>Click a place</b> in the picture: {self.where('09', 'one vector per position')}."),
+                w.HTML(f"<b>Click a place</b> in this picture: {self.where('09', 'one vector per position')}."),
                 w.HBox([self.photo, w.VBox([self.at, self.row, self.col, self.place])],
                        layout={"flex_flow": "row wrap"}), self.place_text]
         else:
@@ -129,7 +134,8 @@ class Explorer:
             head = f"<b>Walk</b> from one image to another: {self.where('12', 'a flow on pyramids of pixels')}."
             self.walking.children = [w.HTML(head), walker(pure, 0, int(self._order[0]))]
         else:
-            self.walking.children = [w.HTML(f"<b>Walk</b> on pixels: this model cannot, the flow on digits can: "
+            self.walking.children = [w.HTML(f"<b>Walk</b> from one image to another: {escape(study.detector.name)} has "
+                                            "no way back to pixels. A flow that has one, on pictures of digits: "
                                             f"{self.where('06', 'flows that paint')}."), self._digits()]
 
     def _digits(self) -> w.Widget:
@@ -180,7 +186,7 @@ class Explorer:
         self._busy = True
         try:
             view = self.desk.card(index)
-            self.card.value, self.text.value = view.png, live(view.alt)  # first what was asked for, then the rest
+            self.card.value, self.text.value = view.png, close(live(view.alt))  # first what was asked for
             self.map.selected = self.number.value = index
             self.rank.value = int((self._order == index).nonzero()[0]) + 1
             self._index, self._spot = index, (view.numbers["row"], view.numbers["column"])
@@ -227,6 +233,11 @@ class Explorer:
 def explorer(models: Mapping[str, Callable[[], Study]], where: Callable[[str, str], str] | None = None) -> w.VBox:
     """The explorer of some models, ready to be shown; see ``Explorer``."""
     return Explorer(models, where).widget
+
+
+def close(html: str) -> str:
+    """Lines at the distance of running text; a widget's own lines stand as far apart as buttons."""
+    return f'<div style="line-height:1.4">{html}</div>'
 
 
 def _png(image: torch.Tensor) -> bytes:

@@ -56,10 +56,12 @@ def blame(study: Study, index: int, gradient: Tensor | None = None) -> Blame:
 def sentence(study: Study, index: int, found: Blame) -> str:
     """The finding in words, for a caption or a screen reader."""
     rank = int((study.scores > study.scores[index]).sum()) + 1
-    what = (f"{study.names[index]}: score {found.score:.3g} (normal images: {found.usual_score:.3g}), rank {rank} of "
+    others = study.scores[study.good & (torch.arange(len(study.names)) != index)]
+    what = (f"{study.names[index]}: stranger than {int((others < found.score).sum())} of {len(others)} good images. "
+            f"Score {found.score:.3g} (higher is stranger; good images: {found.usual_score:.3g}), rank {rank} of "
             f"{len(study.names)}, 1 is the worst. ")
     if len(found.terms) > 1 and found.share is not None:
-        what += f"To blame: {found.term}, {found.share:.0%} of what exceeds the usual. "
+        what += f"To blame: {found.term}, {found.share:.0%} of what the score is above the usual. "
     elif found.share is None:
         what += "No part of its score exceeds the usual. "
     row, col = found.place

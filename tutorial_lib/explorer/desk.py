@@ -94,7 +94,7 @@ class Desk:
         missing = "its heat map is\nthe gradient map" if s.detector.has_map else "no heat map:\nno positions"
         titles = (f"{s.names[index]}\nscore {found.score:.3g}", "heat map" if heat is not None else missing,
                   "gradient map:\nwhat would move the score",
-                  f"nearest normal: {s.names[near.index]}\n{near.distance:.3g} away (median {near.median:.3g})")
+                  f"nearest normal: {s.names[near.index]}\n{near.distance:.3g} away (half: over {near.median:.3g})")
         picture, canvas = self._picture(len(found.channels))
         picture.set(pictures.as_picture(s.images[index]), heat, _to(gradient, s.images.shape[-1]),
                     pictures.as_picture(s.images[near.index]), self._mask(index), found.place, titles, spreads,
@@ -108,9 +108,9 @@ class Desk:
 
     def says(self, index: int, found: Blame, near: projection.Nearest, pixels: tuple[float, float]) -> str:
         """The card in words."""
-        return (f"{sentence(self.study, index, found)} Nearest normal image: {self.study.names[near.index]}, "
-                f"{near.distance:.3g} away, where the median normal image is {near.median:.3g} away. In pixels it is "
-                f"{pixels[0]:.3g} away, the median one {pixels[1]:.3g}.")
+        return (f"{sentence(self.study, index, found)} Of the normal images, {self.study.names[near.index]} is the "
+                f"nearest: {near.distance:.3g} away in latent space; half are more than {near.median:.3g} away. "
+                f"In pixels it is {pixels[0]:.3g} away; half are more than {pixels[1]:.3g} away.")
 
     def place(self, index: int, scale: int, cell: tuple[int, int]) -> View:
         """Where the vector at one cell lies among those of normal images at the same cell.
@@ -125,8 +125,9 @@ class Desk:
         compared = s.good & (torch.arange(len(z)) != index)
         self.place_picture.set(normals, own, z[compared].numpy(), found.energy)
         times = found.energy / max(found.usual, 1e-12)
+        many = f"{times:.2g}" if times < 10 else f"{times:,.0f}"
         alt = (f"{s.names[index]}, cell ({cell[0]}, {cell[1]}) of {s.scales[scale]}: ‖z‖² / C is {found.energy:.3g}, "
-               f"{times:.2g} times the median of normal images at this cell; {found.above:.0%} of them lie higher. "
+               f"{many} times the median of normal images at this cell; {found.above:.0%} of them lie higher. "
                f"Largest channel: {int(found.channels.argmax())}.")
         return View(self.place_canvas.png("place"), {"energy": found.energy, "usual": found.usual, "above": found.above,
                                                      "channel": int(found.channels.argmax())}, alt)

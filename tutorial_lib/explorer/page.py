@@ -18,7 +18,8 @@ MOST = {"train": 500, "test": 1500}  # images of a folder
 WELCOME = """# Latent explorer
 
 A detector has learned what good parts look like. It turns every image into numbers, its *latents*, in which good parts
-should lie like standard normal noise around zero. What lies far out looks unusual. Each point is one image.
+should lie like standard normal noise around zero. Each point is one image: the worst scores stand at the left, and the
+longest latents at the top.
 
 **Hover** names a point, **a click opens it** (keyboard: tab to the map, arrow keys, Enter; or type a number). Begin
 with the point that scores worst, then look for a good one far out and a defect far in."""
@@ -92,7 +93,8 @@ def models(spec: dict) -> dict:
     from .models import stored_models, studied
 
     if "file" not in spec:
-        return stored_models([tuple(pair) for pair in spec.get("stored", [])] or None)
+        pairs = [tuple(pair) for pair in spec.get("stored", [])] or stored.names()
+        return stored_models(sorted(pairs, key=lambda pair: pair != ("fastflow", "washer")))  # a map with places first
 
     def study():
         detector = detectors.load(spec["file"], progress=False)

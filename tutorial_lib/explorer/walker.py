@@ -26,7 +26,7 @@ class Walker:
     def __init__(self, coder: Coder, images: Tensor, names: Sequence[str]):
         self.coder, self.images, self.names = coder, images, list(names)
         shape = pictures.as_picture(images[0]).shape
-        self.picture = pictures.WalkPicture(shape, (float(SHARES[0]) - 0.05, float(SHARES[-1]) + 0.05))
+        self.picture = pictures.WalkPicture(shape, (float(SHARES[0]) - 0.12, float(SHARES[-1]) + 0.12))
         self.canvas = Canvas(self.picture.fig, self.picture.moving)
         self.canvas.keep("walk")
         self._kept: tuple | None = None

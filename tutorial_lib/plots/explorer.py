@@ -14,7 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from scipy import ndimage, stats
 from torch import Tensor
 
@@ -151,7 +151,8 @@ class CardPicture:
         (self.dots,) = right.plot([], [], ls="", marker="o", ms=3, color=style.BLUE)
         (self.top,) = right.plot([], [], ls="", marker="o", ms=8, mfc="none", mec=style.ORANGE, mew=1.8)
         right.axhline(1, color=style.BLACK, lw=1, ls="--")
-        right.set(yscale="log", ylim=(1e-3, 3e3), xlim=(-1, channels), xlabel="channel", ylabel=unit)
+        right.set(yscale="log", ylim=(1e-3, 1e5), xlim=(-1, channels), xlabel="channel", ylabel=unit)
+        right.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         right.yaxis.set_major_formatter(plt.FormatStrFormatter("%g"))
         self.caption = right.set_title("channels at the place", fontsize=10)
         self.moving = [self.photo, self.heat, self.grad, self.near, *self.outlines, *self.crosses, *self.titles,
@@ -168,15 +169,16 @@ class CardPicture:
         self.near.set_data(near)
         for outline, hidden in zip(self.outlines, (False, heat is None), strict=True):
             outline.set_data(outlined(None if hidden else mask, photo.shape[:2]))
-        for cross in self.crosses:
-            cross.set_data([place[1]], [place[0]])
+        for cross, shown in zip(self.crosses, (photo, heat, gradient), strict=True):
+            cross.set_data(([], []) if shown is None else ([place[1]], [place[0]]))
         for text, title in zip(self.titles, titles, strict=True):
             text.set_text(title)
         for k, (bar, value) in enumerate(zip(self.bars, terms, strict=True)):
             bar.set_width(value)
             bar.set_color(style.ORANGE if k == blamed and value > 0 else style.BLUE)
-        self.dots.set_data(np.arange(len(channels)), np.clip(channels, 1.2e-3, 2.5e3))
-        self.top.set_data([channel], [np.clip(channels[channel], 1.2e-3, 2.5e3)])
+        inside = np.clip(channels, 1.2e-3, 5e4)
+        self.dots.set_data(np.arange(len(channels)), inside)
+        self.top.set_data([channel], [inside[channel]])
         self.caption.set_text(where)
 
 
@@ -209,7 +211,7 @@ class PlacePicture:
         (self.lengths,) = right.plot([], [], ls="", marker="|", ms=13, color=style.GREY)
         (self.length,) = right.plot([], [], ls="", marker="*", ms=15, color=style.ORANGE, mec=style.BLACK, mew=0.8)
         right.axvline(1, color=style.BLACK, lw=1, ls="--")
-        right.set(xscale="log", xlim=(0.05, 3e3), ylim=(-0.5, 1.5), xlabel="‖z‖² / C")
+        right.set(xscale="log", xlim=(1e-3, 3e3), ylim=(-0.5, 1.5), xlabel="‖z‖² / C")
         right.set_yticks([0, 1], ["normal", "this"])
         right.set_title("length (dashed: N(0, I))", fontsize=10)
         right.xaxis.set_major_formatter(plt.FormatStrFormatter("%g"))
@@ -221,8 +223,8 @@ class PlacePicture:
         inside = np.clip(compressed(np.vstack([normals, own]), unit), -6.8, 6.8)
         self.others.set_data(*inside[:-1].T)
         self.own.set_data(*inside[-1:].T)
-        self.lengths.set_data(np.clip(energies, 0.06, 2.5e3), np.zeros(len(energies)))
-        self.length.set_data([np.clip(energy, 0.06, 2.5e3)], [1])
+        self.lengths.set_data(np.clip(energies, 1.2e-3, 2.5e3), np.zeros(len(energies)))
+        self.length.set_data([np.clip(energy, 1.2e-3, 2.5e3)], [1])
 
 
 class WalkPicture:
