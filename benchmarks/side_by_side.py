@@ -43,8 +43,8 @@ def jobs(tiles: bool):
     yield from ((c, 0) for c in FIRST)
     yield from ((c, 0) for c in others)
     yield from ((c, seed) for seed in SEEDS[1:] for c in FIRST)
-    yield from ((t, 0) for t in TILES if tiles)
     yield from ((c, seed) for seed in SEEDS[1:] for c in others)
+    yield from ((t, seed) for seed in SEEDS for t in TILES if tiles)
 
 
 @lru_cache(maxsize=1)

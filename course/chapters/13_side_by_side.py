@@ -406,7 +406,7 @@ for name, part in (("published split", published), ("split by tile", by_tile)):
 
 # %%
 splits = {"tiles, published split": "published", "tiles, split by tile": "by tile"}
-photos = rows[rows.data.isin(splits)]
+photos = rows[full & rows.data.isin(splits)]
 both = photos.pivot_table("image_auroc", "method", "data").reindex(index=methods, columns=list(splits)).dropna()
 both.loc["1 − correlation"] = [LEAK["splits"][name]["auroc"] for name in splits.values()]
 both["lost"] = both["tiles, published split"] - both["tiles, split by tile"]
