@@ -574,8 +574,8 @@ for name, case in STEP["cases"].items():
 # %% [markdown]
 # What differs: FrEIA permutes by a convolution with a matrix of zeros and ones where an index would do, and default Adam
 # walks through the weights tensor by tensor. What does not differ are the convolutions of the subnets, and they take most of the
-# time. So little is left that other code could save: between nothing and a sixth, from one measurement to the next. On small maps more of the time goes into scaling and shifting, and the products are too small to
-# fill the processor.
+# time. So little is left that other code could save: between nothing and a sixth, from one measurement to the next. On small
+# maps more of the time goes into scaling and shifting, and the products are too small to fill the processor.
 
 # %% [markdown]
 # ## The paper's numbers beside ours
