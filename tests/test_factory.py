@@ -161,7 +161,8 @@ def test_fingerprint_follows_content():
     one_pixel[0, 0, 0, 0] += 0.3
     one_mask[0, 0, 0] ^= True
     others = [(one_pixel, base.test, base.labels, base.masks), (base.train.flip(3), base.test, base.labels, base.masks),
-              (base.train.flip(0), base.test, base.labels, base.masks), (base.train, base.test, ~base.labels, base.masks),
+              (base.train.flip(0), base.test, base.labels, base.masks),
+              (base.train, base.test, ~base.labels, base.masks),
               (base.train, base.test, base.labels, one_mask)]
     made = [type(base)(base.name, train, test, labels, base.kinds, masks).fingerprint()
             for train, test, labels, masks in others]
