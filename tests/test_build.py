@@ -83,17 +83,20 @@ def notebook(project: Path, folder: str) -> nbformat.NotebookNode:
     return nb
 
 
+@pytest.mark.slow
 def test_every_kind_is_built(project):
     built = sorted(p.relative_to(project).as_posix() for p in project.rglob("*.ipynb"))
     assert built == ["exercises/05_tiny.ipynb", "notebooks/05_tiny.ipynb", "solutions/05_tiny.ipynb"]
 
 
+@pytest.mark.slow
 def test_a_rebuild_gives_no_diff(project):
     before = {p: p.read_bytes() for p in project.rglob("*.ipynb")}
     build.build(project, [])
     assert {p: p.read_bytes() for p in project.rglob("*.ipynb")} == before
 
 
+@pytest.mark.slow
 def test_a_report_on_the_machine_changes_only_when_its_words_do(project):
     source, built = (project / p for p in ("course/chapters/05_tiny.py", "notebooks/05_tiny.ipynb"))
     text, stored = source.read_text(), built.read_bytes()

@@ -27,6 +27,7 @@ def washers():
 
 
 @pytest.mark.parametrize("name", ["carpet", "metal"])
+@pytest.mark.slow
 def test_a_flow_on_a_texture_prefers_the_card_to_its_own_training_pictures(models, name):
     x, *both = models[name]
     for flow in both:
@@ -77,6 +78,7 @@ def test_equalised_greys_take_the_lead_of_the_card_away(models):
     assert lead > 20 and equalised[0].median() - equalised[1].median() < 5
 
 
+@pytest.mark.slow
 def test_the_walk_keeps_the_features_and_most_of_the_defect():
     pair = factory.pairs("washer", "spot", 1, size=64, seed=0)
     backbone = backbones.load("embedded", weights="random", taps=("stride4", "stride8"))
@@ -104,6 +106,7 @@ def test_the_map_is_the_librarys_and_each_position_is_a_whitening(washers):
     assert torch.allclose(layer(f[:4, :, 3, 5])[0].square().mean(1), found[:, 3, 5], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_repeated_flaw_in_the_training_set_is_learnt_as_normal(washers):
     spots = factory.pairs("washer", "spot", 3, size=64, seed=0)
     detector = positions.small("random")

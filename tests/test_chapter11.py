@@ -93,6 +93,7 @@ def test_a_shift_of_the_map_upsets_a_gaussian_per_place_far_more_than_one_gaussi
     assert own[1] > 2 * own[0]
 
 
+@pytest.mark.slow
 def test_a_learned_scale_lowers_the_loss_by_volume_that_nobody_counts():
     network = backbones.load(taps=("stride16",))
     f = network(factory.normal("washer", 48, size=64))[0]
@@ -136,6 +137,7 @@ def test_a_thinned_backbone_hands_out_some_channels_of_its_tap_always_the_same()
     assert detector.latents(images)[0].shape == (3, 10, 4, 4)
 
 
+@pytest.mark.slow
 def test_stored_tables_hold_three_seeds_of_every_row_and_the_label_of_the_present_backbone():
     stored = json.loads((RESULTS / "11_fastflow_ablation.json").read_text(encoding="utf-8"))
     seeds = {}

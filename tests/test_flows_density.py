@@ -94,6 +94,7 @@ def small_flow(seed=0):
         return flows.Flow(flows.Chain(flows.ActNorm(2), *layers), (2,))
 
 
+@pytest.mark.slow
 def test_training_beats_the_best_affine_flow_on_two_moons():
     x = moons()
     affine = float(flows.Flow(flows.Whitening(2).fit(x), (2,)).nll(x))

@@ -49,6 +49,7 @@ def ask(folder, script=ASK):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 def test_guard_repairs_the_broken_and_nothing_else(case, tmp_path):
     source, state, declared = CASES[case]
     package = tmp_path / "torchvision"
@@ -57,6 +58,7 @@ def test_guard_repairs_the_broken_and_nothing_else(case, tmp_path):
     assert ask(tmp_path) == [state, str(declared), "False"]  # a second call never has anything left to do
 
 
+@pytest.mark.slow
 def test_the_installed_torchvision_works_after_importing_the_package():
     state, _, second, side = ask("", ASK + """
     import torch

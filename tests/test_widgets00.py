@@ -44,6 +44,7 @@ def test_a_printed_line_does_what_its_sentence_says():
         assert threshold.counts(GOOD, BAD, float(f"{found.line:.3g}")) == found
 
 
+@pytest.mark.slow
 def test_the_controls_hold_one_picture_per_position():
     slider, stack = threshold.widget(GOOD, BAD).children[1:]
     assert len(stack.children) == slider.max - slider.min + 1 == threshold.STEPS

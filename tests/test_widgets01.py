@@ -94,6 +94,7 @@ def test_a_state_of_the_lab_looks_the_same_whatever_was_shown_before():
     assert lab.view(state) == first != other and size(first) == size(other)
 
 
+@pytest.mark.slow
 def test_moves_of_the_defect_lab_take_less_than_100_ms_of_computing():
     lab = defect_lab.Lab()
     lab.view(defect_lab.State())
@@ -166,6 +167,7 @@ def test_aupro_of_a_missed_region_does_not_depend_on_its_size_and_pixel_auroc_fa
     assert next(m["radius"] for m in found if m["pixel AUROC"] < 0.9) == 29  # a quarter of the large one: 28.2
 
 
+@pytest.mark.slow
 def test_moves_of_the_score_lab_are_fast_and_do_not_depend_on_earlier_ones():
     overlap, missed = score_lab.Overlap(), missed_region.Missed()
     first = overlap.view(score_lab.State()), missed.view(20, 0.5)

@@ -79,6 +79,7 @@ def test_the_sentence_holds_the_numbers_of_its_state():
         assert math.isnan(n["factor"]) or f"{n['factor']:.1f} times" in text
 
 
+@pytest.mark.slow
 def test_the_frame_holds_every_image(warp):
     limits = [ax.get_xlim()[1] for ax in (warp.picture.plane, warp.picture.image, warp.picture.zoom)]
     for name, point, h in STATES:
@@ -104,6 +105,7 @@ def test_each_control_changes_the_picture_and_nothing_jumps(warp):
     assert len({np.asarray(Image.open(io.BytesIO(p))).shape for p in pictures}) == 1
 
 
+@pytest.mark.slow
 def test_a_move_takes_less_than_100_ms_of_computing(warp):
     warp.view(*STATES[0])
     spent = []

@@ -97,6 +97,7 @@ def test_every_window_holds_the_whole_parallelogram(board, state):
     assert np.asarray(Image.open(io.BytesIO(board.view(*state).png))).shape == (390, 760, 3)
 
 
+@pytest.mark.slow
 def test_a_move_takes_less_than_100_ms_of_computing(board):
     spent = []
     for state in [*SOME, *GRID[::150]]:

@@ -83,6 +83,7 @@ def test_every_state_fits_the_frame(stretcher):
         assert n["peak"] < stretcher.picture.ax.get_ylim()[1]
 
 
+@pytest.mark.slow
 def test_a_move_takes_less_than_100_ms_of_computing(stretcher):
     spent = []
     for state in STATES:

@@ -174,6 +174,7 @@ def test_more_layers_fit_better_up_to_four(measured):
     assert one > two + 0.2 > four + 0.3
 
 
+@pytest.mark.slow
 def test_every_state_has_its_own_picture_and_sentence(measured):
     shown, views = bench.Bench(), {}
     for state in STATES:

@@ -72,6 +72,7 @@ def test_variety_and_the_grey_scale_both_answer_to_temperature(painter):
     assert spreads[0] < 1e-3 and n[0.5]["spread"] < 0.8 and outside[0] == 0.0 and n[1.75]["outside"] > 0.1
 
 
+@pytest.mark.slow
 def test_every_move_changes_picture_and_sentence_and_a_state_looks_the_same_again(painter):
     views = {state: painter.view(*state) for state in STATES}
     assert len({v.png for v in views.values()}) == len({v.alt for v in views.values()}) == len(STATES)
@@ -91,6 +92,7 @@ def test_the_sheet_holds_every_sample_in_its_place():
     assert page.shape == (2 * step - painting.MARGIN, 3 * step - painting.MARGIN)
 
 
+@pytest.mark.slow
 def test_a_move_takes_less_than_100_ms(painter):
     seconds = []
     for state in STATES:
