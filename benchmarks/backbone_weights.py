@@ -2,6 +2,7 @@
 
     python benchmarks/backbone_weights.py                about half an hour on one core
     python benchmarks/backbone_weights.py --data PATH    the magnetic tiles as well, split by tile and as published
+    ... --methods gaussian --taps stride2,stride4        other taps than the small setting's; printed, not written
 
 128 pixels, 80 good parts to learn from, 40 good ones and eight of each kind of defect to be judged. A seed decides the
 images, what the detector draws, and, for random weights, the weights. Writes
@@ -35,15 +36,15 @@ def split_of(data: str, seed: int, path: Path | None) -> Split:
     return factory.split(data, SIZE, n_train=80, n_good=40, n_per_kind=8, seed=seed)
 
 
-def made(method: str, weights: str, seed: int) -> detectors.Detector:
+def made(method: str, weights: str, seed: int, **changed) -> detectors.Detector:
     """The detector in its small setting on these weights."""
     return detectors.create(method, size=SIZE, seed=seed, weights=weights, progress=False,
-                            backbone_seed=seed if weights == "random" else 0)
+                            backbone_seed=seed if weights == "random" else 0, **changed)
 
 
-def row(data: str, seed: int, weights: str, method: str, path: Path | None) -> dict:
+def row(data: str, seed: int, weights: str, method: str, path: Path | None, **changed) -> dict:
     """One run."""
-    split, detector = split_of(data, seed, path), made(method, weights, seed)
+    split, detector = split_of(data, seed, path), made(method, weights, seed, **changed)
     detector.fit(split.train)
     return {"data": data, "seed": seed, "weights": weights, "method": method, "backbone": detector.backbone_label,
             "image_auroc": round(metrics.auroc(detector.score(split.test), split.labels), 4)}
@@ -55,18 +56,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of the magnetic tiles")
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--taps", help="such as stride2,stride4")
     options = parser.parse_args()
+    changed = {"taps": tuple(options.taps.split(","))} if options.taps else {}
     data = [*factory.CATEGORIES, *(TILES if options.data else ())]
     jobs = [(d, s, w, m) for d in data for s in SEEDS for w in WEIGHTS for m in options.methods.split(",")]
     found = []
     for done, (d, seed, weights, method) in enumerate(jobs, 1):
         key = {"backbone_weights": 1, "data": d, "seed": seed, "method": method, "size": SIZE,
-               "backbone": made(method, weights, seed).backbone_label}
-        found.append(rows.row_of(key, lambda d=d, s=seed, w=weights, m=method: row(d, s, w, m, options.data)))
+               "backbone": made(method, weights, seed).backbone_label} | changed
+        found.append(rows.row_of(key, lambda d=d, s=seed, w=weights, m=method: row(d, s, w, m, options.data,
+                                                                                   **changed)))
         if done % 12 == 0 or done == len(jobs):
             rows.report(done, len(jobs), f"{d}, seed {seed}")
     settings = {"size": SIZE, "n_train": 80, "n_good": 40, "n_per_kind": 8}
-    rows.write("backbone_weights", __doc__.splitlines()[0], settings, SEEDS, found)
+    if not changed:
+        rows.write("backbone_weights", __doc__.splitlines()[0], settings, SEEDS, found)
     table = pd.DataFrame(found)
     print(table.pivot_table("image_auroc", ["method", "weights"], "data",
                             lambda g: f"{g.mean():.3f} ± {g.std():.3f}").to_string())
