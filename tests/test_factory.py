@@ -2,7 +2,6 @@
 pixel baseline finds some of the defects but not most."""
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -244,16 +243,3 @@ def test_a_pixel_baseline_finds_some_defects_and_misses_most(category):
         area = roc_auc_score(split.labels, residual)
         print(f"{category}, seed {seed}: image AUROC of the PCA residual {area:.3f}")
         assert 0.6 < area < 0.8
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("category", factory.CATEGORIES)
-def test_a_hundred_normal_images_take_less_than_two_seconds(category):
-    factory.normal(category, 1)      # tables that are computed once
-    times = []
-    for _ in range(12):              # processor time, and the best of twelve: a busy machine is not the factory's fault
-        start = time.process_time()
-        factory.normal(category, 4)
-        times.append(25 * (time.process_time() - start))
-    print(f"\n{category}: {min(times):.2f} s per 100 images of 128 px")
-    assert min(times) < 2
