@@ -568,13 +568,15 @@ plots.show(gallery.strip([washers.test[i] for i in missed], [titles[i] for i in 
 for name, case in STEP["cases"].items():
     where = max(case["where_the_time_goes"]["ours"].items(), key=lambda kv: kv[1])
     print(f"{name:9s} ours {1000 * case['median']['ours']:5.0f} ms a step, FrEIA {1000 * case['median']['FrEIA']:5.0f} ms: "
-          f"{case['ratio']:.2f} times as fast; {case['share_of_peak']['ours']:.0%} of the measured matrix-product peak, "
+          f"{case['ratio']:.2f} times as fast (five turns: "
+          + ", ".join(f"{who} {1000 * min(t):.0f} to {1000 * max(t):.0f} ms" for who, t in case["seconds"].items()) + "); "
+          f"{case['share_of_peak']['ours']:.0%} of the measured matrix-product peak, "
           f"{where[1]:.0%} of the time in {where[0]}")
 
 # %% [markdown]
 # What differs: FrEIA permutes by a convolution with a matrix of zeros and ones where an index would do, and default Adam
 # walks through the weights tensor by tensor. What does not differ are the convolutions of the subnets, and they take most of the
-# time. So little is left that other code could save: between nothing and a sixth, from one measurement to the next. On small
+# time. So little is left that other code could save: hold the ratio against the spread of the five turns. On small
 # maps more of the time goes into scaling and shifting, and the products are too small to fill the processor.
 
 # %% [markdown]

@@ -677,7 +677,8 @@ plots.show(strips.strip(seen), strips.caption(seen))
 #
 # - **Forgive displacement.** The template is tied to places.
 # - **Carry its lead to photographs.** In chapter [13](13_side_by_side.ipynb) it leads on drawn products, and on photographs of
-#   magnetic tiles it comes close to guessing: there, stains and grinding marks are normal, at other places in every picture.
+#   magnetic tiles it comes close to guessing. Why was not measured; there, stains and grinding marks are normal, at other places
+#   in every picture.
 # - **Notice that a texture has lost its pattern.** The template of a texture is a blank, so a blank is no defect to it.
 # - **Give a density,** of an image or of anything else. Its score is a distance.
 # - **Change its size.** With "channel" the running means belong to one size of picture.

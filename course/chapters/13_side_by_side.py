@@ -422,8 +422,8 @@ print(f"first on the factory: {real.factory.idxmax()}, on the tiles split by til
 # %% [markdown]
 # Two things to take home. **The second column beside the first**: the two methods that average over the whole picture,
 # Mahalanobis and DifferNet, lose most when no tile is shared. And **the last column beside the second**: the order on our drawn products is not the order on these photographs.
-# PyramidFlow is nearly perfect on drawn textures and close to guessing on tiles. A drawn texture is noise of one kind, and
-# whatever is not of that kind stands out pixel by pixel. A real tile has stains, edges and grinding marks that are normal,
+# PyramidFlow is nearly perfect on drawn textures and close to guessing on tiles. Why? We did not measure it. Most likely
+# because a drawn texture is noise of one kind, and whatever is not of that kind stands out pixel by pixel. A real tile has stains, edges and grinding marks that are normal,
 # at other places in every picture, and a template of pixels forgives nothing. **A table from drawn pictures teaches what a
 # method looks at. It does not choose a method for you.** (The methods here are small, and their backbone has never seen a
 # photograph.)

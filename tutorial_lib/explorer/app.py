@@ -113,7 +113,7 @@ class Explorer:
                          f'{"○" if hollow else MARKS[shape]}</span> {escape(group)}</span>'
                          for group, (c, shape, _, hollow) in self.desk.looks.items())
         self.legend.value = f'<div style="line-height:1.6">{marks}</div>'
-        self.note.value = close(escape(why_not(study.detector)))
+        self.note.value = spaced(escape(why_not(study.detector)))
         self._lay_out_panels()
         self._draw_map()
         self.open(int(self._order[0]), force=True)
@@ -186,7 +186,7 @@ class Explorer:
         self._busy = True
         try:
             view = self.desk.card(index)
-            self.card.value, self.text.value = view.png, close(live(view.alt))  # first what was asked for
+            self.card.value, self.text.value = view.png, spaced(live(view.alt))  # first what was asked for
             self.map.selected = self.number.value = index
             self.rank.value = int((self._order == index).nonzero()[0]) + 1
             self._index, self._spot = index, (view.numbers["row"], view.numbers["column"])
@@ -235,7 +235,7 @@ def explorer(models: Mapping[str, Callable[[], Study]], where: Callable[[str, st
     return Explorer(models, where).widget
 
 
-def close(html: str) -> str:
+def spaced(html: str) -> str:
     """Lines at the distance of running text; a widget's own lines stand as far apart as buttons."""
     return f'<div style="line-height:1.4">{html}</div>'
 
