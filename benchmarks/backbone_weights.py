@@ -1,8 +1,9 @@
-"""What trained features are worth: the embedded weights against random ones, three detectors, eight products.
+"""What trained features are worth: the embedded weights against lesser ones, three detectors, eight products.
 
-    python benchmarks/backbone_weights.py                about half an hour on one core
-    python benchmarks/backbone_weights.py --data PATH    the magnetic tiles as well, split by tile and as published
-    ... --methods gaussian --taps stride2,stride4        other taps than the small setting's; printed, not written
+    python -m tutorial_lib pretrain --locating 0 --out build/minimal.safetensors      five minutes: class names alone
+    python benchmarks/backbone_weights.py --minimal build/minimal.safetensors         about an hour on one core
+    ... --data PATH                                      the magnetic tiles as well, split by tile and as published
+    ... --methods gaussian --taps stride4,stride8        other taps than the small setting's; printed, not written
 
 128 pixels, 80 good parts to learn from, 40 good ones and eight of each kind of defect to be judged. A seed decides the
 images, what the detector draws, and, for random weights, the weights. Writes
@@ -12,7 +13,8 @@ images, what the detector draws, and, for random weights, the weights. Writes
 from __future__ import annotations
 
 import argparse
-from functools import lru_cache
+from dataclasses import asdict
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -22,9 +24,8 @@ import torch
 from tutorial_lib import detectors, metrics
 from tutorial_lib.data import Split, factory, folder
 
-SIZE, SEEDS = 128, (0, 1, 2)
-WEIGHTS = ("embedded", "random")
-METHODS = ("mahalanobis", "gaussian", "differnet")
+NAME, SIZE, SEEDS = "backbone_weights", 128, (0, 1, 2)
+METHODS = ("gaussian", "mahalanobis", "differnet")
 TILES = {"tiles, published split": None, "tiles, split by tile": "train_by_tile.txt"}
 
 
@@ -37,16 +38,23 @@ def split_of(data: str, seed: int, path: Path | None) -> Split:
 
 
 def made(method: str, weights: str, seed: int, **changed) -> detectors.Detector:
-    """The detector in its small setting on these weights."""
+    """The detector in its small setting on these weights: ``embedded``, ``random`` or a file."""
     return detectors.create(method, size=SIZE, seed=seed, weights=weights, progress=False,
                             backbone_seed=seed if weights == "random" else 0, **changed)
 
 
-def row(data: str, seed: int, weights: str, method: str, path: Path | None, **changed) -> dict:
+@cache
+def described(method: str, weights: str, seed: int, **changed) -> dict:
+    """What decides a row beside its images: the settings, and the hash of the weights."""
+    detector = made(method, weights, seed, **changed)
+    return {"settings": asdict(detector.settings), "backbone": detector.backbone_label}
+
+
+def row(data: str, seed: int, name: str, weights: str, method: str, path: Path | None, **changed) -> dict:
     """One run."""
     split, detector = split_of(data, seed, path), made(method, weights, seed, **changed)
     detector.fit(split.train)
-    return {"data": data, "seed": seed, "weights": weights, "method": method, "backbone": detector.backbone_label,
+    return {"data": data, "seed": seed, "weights": name, "method": method, "backbone": detector.backbone_label,
             "image_auroc": round(metrics.auroc(detector.score(split.test), split.labels), 4)}
 
 
@@ -55,23 +63,27 @@ def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of the magnetic tiles")
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--taps", help="such as stride2,stride4")
+    parser.add_argument("--minimal", type=Path, help="weights of a lesser training, a third column")
+    parser.add_argument("--methods", default=",".join(METHODS), help="these only; nothing is written")
+    parser.add_argument("--taps", help="such as stride4,stride8; nothing is written")
     options = parser.parse_args()
     changed = {"taps": tuple(options.taps.split(","))} if options.taps else {}
+    weights = {"embedded": "embedded", "random": "random"}
+    weights |= {"minimal": str(options.minimal)} if options.minimal else {}
     data = [*factory.CATEGORIES, *(TILES if options.data else ())]
-    jobs = [(d, s, w, m) for d in data for s in SEEDS for w in WEIGHTS for m in options.methods.split(",")]
+    jobs = [(d, s, w, m) for d in data for s in SEEDS for w in weights for m in options.methods.split(",")]
+    rows.restore(rows.read(NAME))
     found = []
-    for done, (d, seed, weights, method) in enumerate(jobs, 1):
-        key = {"backbone_weights": 1, "data": d, "seed": seed, "method": method, "size": SIZE,
-               "backbone": made(method, weights, seed).backbone_label} | changed
-        found.append(rows.row_of(key, lambda d=d, s=seed, w=weights, m=method: row(d, s, w, m, options.data,
-                                                                                   **changed)))
+    for done, (d, seed, name, method) in enumerate(jobs, 1):
+        key = {NAME: 2, "data": d, "seed": seed, "size": SIZE, "weights": name,
+               **described(method, weights[name], seed, **changed)}
+        found.append(rows.row_of(key, lambda d=d, s=seed, w=name, m=method: row(d, s, w, weights[w], m, options.data,
+                                                                                **changed)))
         if done % 12 == 0 or done == len(jobs):
             rows.report(done, len(jobs), f"{d}, seed {seed}")
     settings = {"size": SIZE, "n_train": 80, "n_good": 40, "n_per_kind": 8}
-    if not changed:
-        rows.write("backbone_weights", __doc__.splitlines()[0], settings, SEEDS, found)
+    if not changed and options.methods == ",".join(METHODS):
+        rows.write(NAME, __doc__.splitlines()[0], settings, SEEDS, found)
     table = pd.DataFrame(found)
     print(table.pivot_table("image_auroc", ["method", "weights"], "data",
                             lambda g: f"{g.mean():.3f} ± {g.std():.3f}").to_string())

@@ -281,5 +281,9 @@ def test_pretrain_writes_weights_that_load_and_leaves_the_global_stream_alone(tm
     assert torch.equal(before, torch.get_rng_state())
     assert digests[0] == digests[1] != backbones.load().label and "Held-out accuracy" in capsys.readouterr().out
     assert not list(tmp_path.glob("*.part"))
-    with pytest.raises(SystemExit):
-        pretrain.run(["--out", "weights.pt"])
+    other = tmp_path / "class_only.safetensors"
+    assert pretrain.run(["--steps", "2", "--locating", "0", "--out", str(other)]) == 0
+    assert backbones.load(weights=other).label != digests[0]
+    for wrong in (["--out", "weights.pt"], ["--locating", "-1", "--out", str(other)]):
+        with pytest.raises(SystemExit):
+            pretrain.run(wrong)

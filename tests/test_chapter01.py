@@ -22,23 +22,26 @@ def washers():
 
 
 @pytest.mark.slow
-def test_a_line_from_training_images_raises_an_alarm_for_every_new_good_part(washers):
+def test_a_line_from_training_images_raises_an_alarm_for_most_new_good_parts(washers):
     _, trained_on, calibration, fresh = washers
     wrong, right = (quantile_threshold(scores, 0.05)["threshold"] for scores in (trained_on, calibration))
-    assert float((fresh > wrong).float().mean()) > 0.95
+    assert float((fresh > wrong).float().mean()) > 0.85  # the chapter: nine in ten
     assert float((fresh > right).float().mean()) < 0.10
     assert fresh.median() > 2 * trained_on.median()  # the signature that the chapter names
 
 
 @pytest.mark.slow
-def test_a_scratch_on_metal_is_in_the_map_and_not_in_the_score():
+def test_a_scratch_on_a_nut_is_in_the_map_and_in_the_ranking_and_below_the_line():
     detector = detectors.create("gaussian", seed=0, progress=False)
-    detector.fit(factory.normal("metal", 100, seed=0))
-    line = detector.calibrate(factory.normal("metal", 200, seed=3), fpr=0.05)["threshold"]
-    images, masks = factory.defective("metal", "scratch", 20, severity=1.0, seed=7)
+    detector.fit(factory.normal("nut", 100, seed=0))
+    good = detector.score(factory.normal("nut", 200, seed=3))
+    line = quantile_threshold(good, 0.05)["threshold"]
+    images, masks = factory.defective("nut", "scratch", 20, severity=1.0, seed=7)
     maps = detector.anomaly_map(images)
-    assert metrics.pixel_auroc(maps, masks) > 0.9
-    assert int((maps.flatten(1).amax(1) > line).sum()) <= 2
+    scores = maps.flatten(1).amax(1)
+    assert metrics.pixel_auroc(maps, masks) > 0.95
+    assert metrics.auroc(torch.cat([good, scores]), torch.arange(220) >= 200) > 0.8
+    assert line > 2.5 * good.median() and int((scores > line).sum()) <= 2
 
 
 def test_a_threshold_chosen_on_the_test_set_makes_random_scores_look_good():

@@ -39,7 +39,10 @@ class GaussianSettings(base.Settings):
 
 
 def stacked(maps: Sequence[Tensor]) -> Tensor:
-    """Maps ``(B, C_i, h_i, w_i)`` of several taps as one, ``(B, sum of C_i, h_0, w_0)``: the coarser ones enlarged."""
+    """Maps ``(B, C_i, h_i, w_i)`` of several taps as one, ``(B, sum of C_i, h_0, w_0)``, all at the first one's size.
+
+    Coarser maps are enlarged. A map twice as fine is averaged over 2 x 2 positions, which is what bilinear gives.
+    """
     size = maps[0].shape[2:]
     return torch.cat([maps[0]] + [F.interpolate(m, size=size, mode="bilinear") for m in maps[1:]], dim=1)
 
@@ -59,9 +62,9 @@ class Gaussian(base.Detector):
 
     @classmethod
     def small(cls, backbone="embedded", seed=0, device="auto", progress=True, **overrides) -> Gaussian:
-        """The setting for two CPU cores: of the embedded backbone the two finer taps, which place defects best."""
+        """The setting for two CPU cores: of the embedded backbone the two finest taps, both at stride 4."""
         if backbone == "embedded":
-            overrides = {"taps": ("stride4", "stride8")} | overrides
+            overrides = {"taps": ("stride4", "stride2")} | overrides
         return cls._make(backbone, seed, device, progress, overrides)
 
     def features(self, batch: Tensor) -> Tensor:
