@@ -1,4 +1,4 @@
-"""Chapter 13: the same method on other taps of the same backbone; the products, seeds and images of ``side_by_side.py``.
+"""Chapter 13: the same method on other taps of the same backbone; products, seeds and images of ``side_by_side.py``.
 
     python benchmarks/finer_taps.py        about twenty minutes on one core
 

@@ -96,10 +96,12 @@ def test_a_rotation_moves_the_blame_and_nothing_else():
     assert int(before.argmax()) != int(after.argmax())
 
 
-def test_the_per_position_gaussian_leaves_most_between_neighbours():
-    left = {m: distribution.neighbours(hunt.study(m).latents[0][hunt.study(m).good])
-            for m in ("gaussian", "cflow", "fastflow", "csflow")}
-    assert left.pop("gaussian") > 2 * max(left.values())
+def test_gaussian_and_flows_keep_the_same_between_neighbours_and_only_the_flows_come_near_chi_square():
+    good = {m: hunt.study(m).latents[0][hunt.study(m).good] for m in ("gaussian", "cflow", "fastflow", "csflow")}
+    left = {m: distribution.neighbours(z) for m, z in good.items()}
+    assert min(left.values()) > 0.1 and max(left.values()) < 0.16
+    off = {m: distribution.chi2_distance(z) for m, z in good.items()}
+    assert off.pop("gaussian") > 3 * max(off.values())
 
 
 def test_log_det_finds_no_more_hidden_defects_than_chance():

@@ -371,7 +371,8 @@ print(f"D = {D} numbers from {len(seen)} images; AUROC {metrics.auroc(score, was
 #
 # Averaging has thrown the positions away. Instead, let every position of the feature map have its own affine flow
 # (PaDiM, 2020, arXiv 2011.08785). The library's detector reads the two finest taps, stride2 averaged to the size of
-# stride4. Finer taps place a defect better; chapter [13](13_side_by_side.ipynb) measures what other taps give. Mean μ and triangle L come from the 100 good washers, at that position.
+# stride4. Chapter [13](13_side_by_side.ipynb) measures what other taps give. Mean μ and triangle L come from the 100 good
+# washers, at that position.
 #
 # $$z = L^{-1}(f - \mu), \qquad \text{map} = \|z\|^2 / C, \qquad \text{score} = \max \text{ of the map}$$
 

@@ -89,7 +89,7 @@ print(f"training views {tuple(bank.shape)}, test views {tuple(test.shape)}, back
 # **Predict.** The Gaussian has no training loop. How much will 200 training steps of a flow with 2.2 million weights
 # add to its AUROC?
 
-# %%
+# %% tags=["trained"]
 affine = study.gaussian_on(seen)                                                         # the Gaussian of chapter 05
 flow = Flow(affine.transform, (D,))                                                      # ... is a flow of one layer
 flow = Flow(Chain(affine.transform, *study.coupling_blocks(D, seed=SEED)), (D,))         # the one line that changed
@@ -216,7 +216,7 @@ print(f"our small flow {sum(p.numel() for p in flow.parameters()):,}")
 # The released code scores by the mean of z² alone: twice −log p(z) per entry, without its constant and without log_det. Is
 # that the same ranking as the full likelihood? Not by mathematics. So measure it.
 
-# %%
+# %% tags=["trained"]
 with torch.no_grad():
     nll = -flow.log_prob(test[:, 0]) / D                                   # (66,) nats per entry
 print(f"AUROC by mean z²  {metrics.auroc(one['DifferNet'], washers.labels):.2f}")
@@ -249,7 +249,7 @@ plots.show(results.latent_marginals(latent[good].flatten(), latent[~good].flatte
 # directions in which they happen to agree.</details>
 # <details><summary>(c) In the last one.</summary>Yes. Look at the figure.</details>
 
-# %%
+# %% tags=["trained"]
 def watch(views, noise, steps=90):
     """Train a fresh flow; note the median NLL per entry on its rows and on unseen good parts every ten steps."""
     model = Flow(Chain(study.gaussian_on(views).transform, *study.coupling_blocks(D, SEED)), (D,))
@@ -415,7 +415,7 @@ views_widget.views(table_of_views)
 #
 # $$g = \sum_c \left| G * \nabla_{x_c}\, \text{loss} \right|$$
 
-# %%
+# %% tags=["trained"]
 def loss(pictures):
     """The loss of each picture, (M, 3, S, S) -> (M,): −log p per entry, without its constant."""
     return detectors.DifferNet.loss(*flow(extractor.features(pictures)))
@@ -438,7 +438,7 @@ plots.show(pictures.gradient_steps(washers.test[k], gradient[0, 0], blurred[0], 
 #
 # **Predict.** On a *good* washer nothing is to be found. Is its map dark?
 
-# %%
+# %% tags=["trained"]
 angles = study.nested_angles(4, LIMIT, SEED)                               # (4,) degrees, the first is 0
 g_maps = gradient_map(loss, washers.test, angles, 3.0, "reflect")             # (66, 128, 128)
 size = g_maps.flatten(1).amax(1)                                           # (66,) largest value of each map
@@ -505,7 +505,7 @@ for limit in (10.0, 180.0):
 # **Predict:** what does the training loss say? **Take the trained features away:** a backbone with random weights, four views, from the
 # stored table.
 
-# %%
+# %% tags=["trained"]
 for name, clamp in {"with clamp": AtanClamp(3.0), "no clamp": NoClamp()}.items():
     fast = Flow(Chain(affine.transform, *study.coupling_blocks(D, SEED, clamp=clamp)), (D,))
     try:

@@ -200,7 +200,7 @@ how_far_widget.how_far(prints)
 # before the first step FastFlow *is* a Gaussian, one for all places, and z² is the squared Mahalanobis distance at each. (150
 # steps here instead of the small setting's 325: the table below had to be made many times over.)
 
-# %%
+# %% tags=["trained"]
 history = detector.fit(washers.train)
 still = detectors.create("fastflow", steps=1, lr=0.0, seed=0, progress=False)
 still.fit(washers.train)                                                   # one step of length zero: untrained
@@ -259,7 +259,7 @@ print("seed 0 stored and live agree:", all(abs(a - b) < 0.02 for a, b in (
 #
 # At each tap, then enlarged to the image and averaged over the taps. It lies between −1 (as normal as can be) and 0.
 
-# %%
+# %% tags=["trained"]
 heat = maps["FastFlow"]
 plots.show(gallery.strip([washers.test[i] for i in chosen], [titles[i] for i in chosen],
                          maps=[heat[i] for i in chosen], masks=[washers.masks[i] for i in chosen],
@@ -271,7 +271,7 @@ plots.show(gallery.strip([washers.test[i] for i in chosen], [titles[i] for i in 
 # **A tempting mistake: "the map is log p of each patch."** In CFlow-AD it is, given the position. Here the density belongs to
 # the whole map. Two measurements: move *one* place of a feature map by a little, and look at z and at the log_det.
 
-# %%
+# %% tags=["trained"]
 head = detector.heads[0]
 f = detector.maps(washers.test[:1])[0]                                     # (1, 48, 16, 16)
 moved = f.clone()
@@ -300,7 +300,7 @@ plots.show(pictures.small_maps({"change of z": (dz / dz.max()).clamp(1e-6).log10
 # **Predict.** Same trained flow, three maps: the proxy; ½ mean z² without exp; ½ mean z² minus the share of log_det per channel. Which
 # finds most defects?
 
-# %%
+# %% tags=["trained"]
 three = rows[(rows.study == "kernels") & (rows.row == "3x3")]
 display(pd.DataFrame({v: spread(three, ["product", "heat"], v) for v in ("auroc", "pixel_auroc", "aupro")}))
 maps_live = study.heat_maps(detector, washers.test)                        # the same three maps of the flow above
@@ -381,7 +381,7 @@ display(pd.DataFrame(offered).set_index(["network", "tap"]))
 #
 # **Predict.** Four random networks and a small one trained on formula pictures. Which comes first?
 
-# %%
+# %% tags=["trained"]
 side = rows[rows.study == "extractors"].copy()
 side["density"] = side.row.str.contains("Gaussian").map({True: "Gaussian per place", False: "FastFlow"})
 side["extractor"] = side.row.str.replace(", Gaussian per place", "")
@@ -416,7 +416,7 @@ print("table with published weights:", "there" if pretrained.exists() else "not 
 # it a position. Two experiments. First a map without any pattern: the same feature vector at every place. Then real maps of
 # good washers, shifted round by three places, so that the washer hangs over the edge.
 
-# %%
+# %% tags=["trained"]
 net = detector.heads[0]
 calm = detector.maps(washers.train)[0].mean((0, 2, 3), keepdim=True).expand(1, -1, 16, 16)
 blind = detectors.create("fastflow", kernels=(1,), **small).build_heads([shapes[0]])[0]
@@ -470,7 +470,7 @@ plots.show(strip_picture.strip(by_method), strip_picture.caption(by_method))
 # stretches space like any other, so its ln γ belongs to the log_det. The code leaves it out. **Predict** what training does
 # with a stretching that costs nothing.
 
-# %%
+# %% tags=["trained"]
 tap = detectors.create("fastflow", taps=("stride16",), progress=False)
 seen_maps, unseen = tap.maps(washers.train)[0], tap.maps(washers.test[good])[0]      # (150, 192, 4, 4), (30, 192, 4, 4)
 runs = {name: study.short_run(seen_maps, unseen, steps=120, whiten=False, norm=norm)
@@ -514,7 +514,7 @@ with torch.no_grad():
 # measure the distance to the nearest. Its core is short enough to print. (PatchCore itself also chooses *which* vectors to
 # keep; `detectors.Patches` draws them by lot.)
 
-# %%
+# %% tags=["trained"]
 plots.show_source(detectors.patches.nearest_distance)
 for keep in (100, 1000):
     bank = detectors.create("patches", size=64, memory=keep, taps=tuple(detector.backbone.taps), progress=False)
@@ -532,7 +532,7 @@ for keep in (100, 1000):
 # By kind of defect, mean over three seeds; then the same flow when every tenth training image is defective (nobody has only
 # good parts); below, the defects that the live flow ranks lowest.
 
-# %%
+# %% tags=["trained"]
 names = {"3x3": "FastFlow", "untrained flow": "one Gaussian", "Gaussian per place": "Gaussian per place", "patches": "patches"}
 by_kind = pd.concat([main[["product", "seed", "row"]], pd.json_normalize(main.kinds).set_index(main.index)], axis=1)
 kinds = by_kind.groupby(["product", "row"], sort=False).mean(numeric_only=True).drop(columns="seed")
@@ -546,8 +546,8 @@ missed = value.argsort()[:5].tolist()
 above = [float((heat[good].amax((1, 2)) > value[i]).float().mean()) for i in missed]
 plots.show(gallery.strip([washers.test[i] for i in missed], [titles[i] for i in missed],
                          maps=[heat[i] for i in missed], masks=[washers.masks[i] for i in missed], limits=(float(heat.min()), 0.0)),
-           "The five defective washers with the lowest scores. Share of good washers that score higher: "
-           + ", ".join(f"{washers.kinds[i]} {a:.0%}" for i, a in zip(missed, above, strict=True)) + ".")
+           "The five defective washers with the lowest scores. Share of good washers that score higher, from the left: "
+           + ", ".join(f"{a:.0%}" for a in above) + ".")
 
 # %% [markdown]
 # On the washer thin scratches are the hardest: at stride 4 a scratch is one place wide, and its contrast is that of the

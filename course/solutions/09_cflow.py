@@ -195,7 +195,7 @@ checks.ch09.check("position_swap", position_swap)
 # Now ask trained flows. Two small ones learn 60 circuit boards, one told the position and one not; it takes about ten
 # seconds. Then the vector of one board's edge and that of its middle change places, on ten boards that neither has seen.
 
-# %%
+# %% tags=["trained"]
 from tutorial_lib.experiments import told_positions
 
 

@@ -24,8 +24,8 @@ def run(argv: list[str]) -> int:
                         help="weights file to write; the card goes beside it (default: the course's own weights)")
     options = parser.parse_args(argv)
     if options.steps < 2 or not options.locating >= 0 or options.out.suffix != ".safetensors":
-        parser.error(f"found --steps {options.steps}, --locating {options.locating} and --out {options.out}. Expected at "
-                     "least 2 steps, a weight of at least 0 and a file name that ends in .safetensors.")
+        parser.error(f"found --steps {options.steps}, --locating {options.locating} and --out {options.out}. Expected "
+                     "at least 2 steps, a weight of at least 0 and a file name that ends in .safetensors.")
     print("Drawing the procedural images takes about ten seconds; then comes the training, about 0.25 seconds a step "
           "on one free core.", flush=True)
     with tqdm(total=options.steps, unit="step") as bar:
