@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of the magnetic tiles")
     parser.add_argument("--minimal", type=Path, help="weights of a lesser training, a third column")
-    parser.add_argument("--methods", default=",".join(METHODS), help="these only; nothing is written")
+    parser.add_argument("--methods", default=",".join(METHODS), help="these only; other rows that exist are kept")
     parser.add_argument("--taps", help="such as stride4,stride8; nothing is written")
     options = parser.parse_args()
     changed = {"taps": tuple(options.taps.split(","))} if options.taps else {}
@@ -82,8 +82,11 @@ def main() -> None:
         if done % 12 == 0 or done == len(jobs):
             rows.report(done, len(jobs), f"{d}, seed {seed}")
     settings = {"size": SIZE, "n_train": 80, "n_good": 40, "n_per_kind": 8}
-    if not changed and options.methods == ",".join(METHODS):
-        rows.write(NAME, __doc__.splitlines()[0], settings, SEEDS, found)
+    if not changed:
+        place = lambda r: tuple(r[name] for name in ("method", "data", "weights", "seed"))
+        merged = {place(r): r for r in rows.read(NAME) if r["method"] not in options.methods.split(",")}
+        merged |= {place(r): r for r in found}
+        rows.write(NAME, __doc__.splitlines()[0], settings, SEEDS, [merged[at] for at in sorted(merged)])
     table = pd.DataFrame(found)
     print(table.pivot_table("image_auroc", ["method", "weights"], "data",
                             lambda g: f"{g.mean():.3f} ± {g.std():.3f}").to_string())

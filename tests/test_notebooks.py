@@ -43,7 +43,8 @@ def ignored(cell) -> bool:
 def test_runs_again_to_the_stored_outputs(path, tmp_path):
     command = [sys.executable, str(ROOT / "tests" / "nbval_trained.py"), "--nbval", "--nbval-current-env",
                "--nbval-cell-timeout", str(CELL_TIMEOUT_S),
-               "--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg"), "-p", "no:cacheprovider", "-o", "addopts=", "--color=no", "-q", str(path)]
+               "--nbval-sanitize-with", str(ROOT / "tests" / "nbval_sanitize.cfg"),
+               "-p", "no:cacheprovider", "-o", "addopts=", "--color=no", "-q", str(path)]
     run = subprocess.run(command, cwd=ROOT, env=running.kernel_environment(tmp_path), capture_output=True, text=True,
                          check=False)
     assert run.returncode == 0, f"\n{run.stdout[-6000:]}\n{run.stderr[-1000:]}"
