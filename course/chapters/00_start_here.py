@@ -86,7 +86,7 @@ plots.show(fig, f"A good washer (score {scores[0]:.1f}) and a scratched one (sco
 # What is inside? A frozen network turns the picture into features. At every place of the feature map stands the smallest
 # normalizing flow there is: a mean and a matrix that make the cloud of good features round. The further a new feature
 # lies from the middle, the brighter the map. You build this flow in the first ten minutes of chapter 05, and the network kind
-# right after it. Chapter 08 puts a deep flow to work, gives this small one the same pictures, and prints who wins. The
+# right after it. Chapter 08 puts a deep flow to work beside a Gaussian on the same features, and prints who wins. The
 # answer may surprise you, and the course does not hide it.
 
 # %% [markdown]
@@ -250,7 +250,7 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 # | way | chapters | time |
 # |---|---|---|
 # | the whole course | 00 to 15, with exercises | about 9 h reading, 12 h exercises |
-# | four class sessions of 90 minutes | 01, 03 to 05, 07 to 14 in parts: [for teachers](for_teachers.md) | 6 h and homework |
+# | five class sessions of 90 minutes | 01, 03 to 05, 07 to 14 in parts: [for teachers](for_teachers.md) | 7.5 h and homework |
 # | "I know flows" | 00, 01, second half of 07, 08 to 13 | 7 h |
 # | "I only want to look" | 00, the defect lab of 01, the typical set of 07, 14 | 1 h, no exercise |
 #

@@ -371,7 +371,8 @@ print(f"D = {D} numbers from {len(seen)} images; AUROC {metrics.auroc(score, was
 #
 # Averaging has thrown the positions away. Instead, let every position of the feature map have its own affine flow
 # (PaDiM, 2020, arXiv 2011.08785). The library's detector reads the two finest taps, stride2 averaged to the size of
-# stride4. Chapter [13](13_side_by_side.ipynb) measures what other taps give. Mean μ and triangle L come from the 100 good
+# stride4. Of their 72 channels this chapter keeps 48, drawn by lot, to be quick. Chapter [13](13_side_by_side.ipynb) measures what other
+# taps give. Mean μ and triangle L come from the 100 good
 # washers, at that position.
 #
 # $$z = L^{-1}(f - \mu), \qquad \text{map} = \|z\|^2 / C, \qquad \text{score} = \max \text{ of the map}$$
@@ -413,11 +414,12 @@ plots.show(fig, "Five test images with the outline of the true mask, and their m
 # %% [markdown]
 # Five images on one colour scale. One good image proves little: the printed line says how far the 30 good ones reach.
 # Most stay low, a few do not. What is found and what is missed, the threshold below
-# settles. Where a map is bright, it is so at the outline or next to it, for a cell sees more than its own place.
+# settles. The missing piece is bright at its outline. The scratch scores more than every good image, but its brightest spot lies
+# elsewhere on the ring: a right alarm for a wrong place.
 #
 # Keeping the positions ranks better here: the whole interval lies above 0. It also reads finer taps, and has a map. This is
-# the **baseline to beat**. It has no loop and no learning rate, and it is fitted in seconds. Every table
-# from here on has its row.
+# the **baseline to beat**. It has no loop and no learning rate, and it is fitted in seconds. Later chapters set it, or one
+# like it on their own maps, beside every new method.
 #
 # **From score to decision.** The quantile threshold of [01](01_defect_detection.ipynb) needs good images that were not
 # used for the fit: those score too low. So fit on 70, set the threshold on the other 30, then look at the test set.

@@ -374,7 +374,7 @@ for product in ("washer", "metal", "board", "carpet"):
 
 
 # %% [markdown]
-# With ρ = ½ the way from 1 to 4 views brings more than all the rest: 64 are no better than 16. On our products the formula
+# With ρ = ½ the way from 1 to 4 views brings more than all the rest: 64 are hardly better than 16. On our products the formula
 # is a guide with known limits. On the carpet it promises far more than the mean keeps. Scores have long tails, and at some
 # angles the weave makes a pattern that sends *every* part's score up; one such view drags the whole mean along. The
 # **median** over the views shrugs it off. (A tempting thought for the next paper. Here it is one table, four products,

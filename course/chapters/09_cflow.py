@@ -320,7 +320,8 @@ plots.show(results.alignment(both, (8, 14), 8),
 # ## What comes out
 #
 # Four rows on the same boards and the same taps of the same backbone: the pooled Gaussian of 08 ("mahalanobis"), the
-# per-position Gaussian of 7B (all taps brought to the size of the middle one), CFlow told and not told.
+# per-position Gaussian of 7B (all taps brought to the size of the middle one; 100 of their 168 channels are kept), CFlow told and
+# not told.
 
 # %% tags=["trained"]
 local = detectors.create("gaussian", progress=False, size=SIZE, taps=study.from_the_middle(taps))

@@ -354,14 +354,14 @@ print(f"loss {history['loss'][0]:.2f} → {sum(history['loss'][-10:]) / 10:.2f};
 for name in ("pca", "gaussian"):
     ahead = table.loc["PyramidFlow"] - table.loc[name]
     print(f"PyramidFlow minus {name:8s}: " + "   ".join(f"{k} {v:+.3f}" for k, v in ahead.items()))
-interval = {n: metrics.bootstrap_interval(metrics.auroc, score[n], boards.labels, seed=0) for n in ("PyramidFlow", "pca")}
+interval = {n: metrics.bootstrap_interval(metrics.auroc, score[n], boards.labels, seed=0) for n in ("PyramidFlow", "gaussian", "pca")}
 print("95 % intervals of image AUROC:", "; ".join(f"{n} {low:.2f} to {high:.2f}" for n, (low, high) in interval.items()))
 
 # %% [markdown]
 # Read the table from top to bottom. After one step the pyramid does a little better than the pixels. **Training does
 # most of the work.** On these boards, at 64 pixels, PyramidFlow is far ahead of *pca*, and level with *gaussian*: that difference is
-# much smaller than the interval of either. PyramidFlow has fewer than ten thousand weights and no pretrained network. One
-# product, one seed, one resolution; the table over seeds comes below.
+# much smaller than either interval. PyramidFlow has fewer than ten thousand weights and no pretrained network. One
+# product, one seed, one resolution. The table over seeds below has *pca* again, chapter [13](13_side_by_side.ipynb) has both.
 
 # %% tags=["trained"]
 row = [0, 1] + [boards.kinds.index(kind) for kind in ("scratch", "spot", "missing", "misplaced")]
@@ -601,11 +601,11 @@ def distance(u, v):
 
 
 log_det = flow.model.flow(flow.model.pyramid(flow.features(flow.model, boards.test[:30])))[1]     # (30,) nats
-print("one board at a time, log_det is 0 up to 10 nats, as it was over a batch:", bool((log_det.abs() < 10).all()))
+print("30 good boards, one at a time: |log_det| below 10 nats for all:", bool((log_det.abs() < 10).all()))
 print(f"moved by {distance(moved, z):.1f}; the picture's own latent is {distance(again, moved):.1f} away from there")
 
 # %% [markdown]
-# The way back always ends at *some* picture. An image's own latent comes back unchanged, a moved one does not. Nor is it the
+# The volume is kept over a training batch, not for one board. The way back always ends at *some* picture. An image's own latent comes back unchanged, a moved one does not. Nor is it the
 # nearest picture: compare the two distances, the board we started from is nearer. Remember this when you walk through latent
 # space in chapter 14.
 #
@@ -676,7 +676,7 @@ plots.show(strips.strip(seen), strips.caption(seen))
 # ## What it cannot do
 #
 # - **Forgive displacement.** The template is tied to places.
-# - **Carry its lead to photographs.** In chapter [13](13_side_by_side.ipynb) it leads on drawn products, and on photographs of
+# - **Carry its lead to photographs.** In chapter [13](13_side_by_side.ipynb) its mean over the drawn products leads, thanks to the textures, and on photographs of
 #   magnetic tiles it comes close to guessing. Why was not measured; there, stains and grinding marks are normal, at other places
 #   in every picture.
 # - **Notice that a texture has lost its pattern.** The template of a texture is a blank, so a blank is no defect to it.

@@ -410,7 +410,7 @@ display(pd.DataFrame(rows).set_index("method").round(2))
 
 # %% [markdown]
 # With the 15 coordinates of PCA the nearest training image really is near: a third of the median distance. With hundreds or
-# thousands of dimensions it is not: 0.75 to 0.85 of the median. (Their number alone does not order the rows: it also counts
+# thousands of dimensions it is not: 0.81 to 0.85 of the median. (Their number alone does not order the rows: it also counts
 # how many directions carry the variance.) The last column is the distance to the *mean* latent over the distance to
 # the nearest training image: below 1, the mean, which is no image at all, is nearer than any neighbour. Read the panel "nearest
 # normal" with the median that the card prints beside it: half of the normal images lie farther.

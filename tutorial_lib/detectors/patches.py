@@ -63,7 +63,7 @@ class Patches(base.Detector):
 
     @classmethod
     def small(cls, backbone="embedded", seed=0, device="auto", progress=True, **overrides) -> Patches:
-        """The setting for two CPU cores: of the embedded backbone the two finer taps, as for the Gaussian."""
+        """The setting for two CPU cores: of the embedded backbone the taps of stride 4 and 8."""
         if backbone == "embedded":
             overrides = {"taps": ("stride4", "stride8")} | overrides
         return cls._make(backbone, seed, device, progress, overrides)

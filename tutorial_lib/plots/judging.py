@@ -76,7 +76,7 @@ def over_severity(severity: Sequence[float], curves: Mapping[str, Sequence[float
         ax.plot(severity, shares, marker=marker, label=name)
     ax.axhline(floor, color=style.GREY, ls="--", lw=1, label=f"false alarms allowed, {floor:.0%}")
     ax.set(xlabel="severity of the defect", ylabel="share over the threshold", ylim=(-0.03, 1.05))
-    ax.legend()
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))  # the curves need all of the axes
     return fig
 
 
