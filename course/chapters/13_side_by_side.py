@@ -328,7 +328,8 @@ for name, r in speed.iterrows():
 # %% [markdown]
 # Speed is a matter of *what is computed how often*. Views multiply everything (differnet sees each image several times).
 # A memory is searched for every position (patches). A flow on single vectors runs once for every position of every map
-# (cflow). The rest is the backbone, and the flow on top of it. The share of the
+# (cflow). *gaussian* computes little, and moves much: one small triangle of numbers for every position. The rest is the backbone,
+# and the flow on top of it. The share of the
 # peak says how much of the time went into arithmetic; the remainder is moving numbers, resizing and sorting.
 #
 # ## Dirty training data
