@@ -132,3 +132,18 @@ def test_a_row_says_what_it_was_measured_on():
     assert row["image_auroc"] == pytest.approx(metrics.auroc(row["scores"], split.labels), abs=1e-4)
     assert row["interval"][0] <= row["image_auroc"] <= row["interval"][1] and row["without_flow"] is None
     json.dumps(row)
+
+
+def test_finer_taps_help_both_and_on_equal_taps_the_flow_is_ahead():
+    def image_auroc(name, method, taps=None):
+        rows = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+        return np.array([r["image_auroc"] for r in sorted(rows, key=lambda r: (r["data"], r["seed"]))
+                         if r["method"] == method and not r["data"].startswith("tiles")
+                         and (taps is None or sorted(r["taps"]) == sorted(f"stride{n}" for n in taps))])
+
+    fast, gaussian = image_auroc("13_finer_taps", "fastflow", (2, 4, 8)), image_auroc("13_side_by_side", "gaussian")
+    gains = (fast - image_auroc("13_side_by_side", "fastflow"),
+             gaussian - image_auroc("13_finer_taps", "gaussian", (4, 8)),
+             fast - image_auroc("13_finer_taps", "gaussian", (2, 4, 8)), fast - gaussian)
+    assert [len(gain) for gain in gains] == [24] * 4
+    assert all(gain.mean() > 0.02 and (gain > 0).sum() >= 18 for gain in gains)
