@@ -548,6 +548,7 @@ fig = judging.over_severity(severities, curves, 0.05)
 plots.show(fig, "Share of 20 defects over the threshold, by severity. On metal both kinds are found far down, on washers scratches "
            "only while they are strong, and of the spots never more than about a third; the dashed line is the share of false alarms.")
 
+# %%
 on_nuts = detectors.create("gaussian", seed=0)
 on_nuts.fit(factory.normal("nut", 100, seed=0))
 good_nuts = on_nuts.score(factory.normal("nut", 200, seed=3))                  # (200,)
