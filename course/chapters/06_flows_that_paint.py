@@ -316,7 +316,7 @@ plots.show(painting.pairs({"as stored: integers": pairs, "with noise: x + u": fi
 # It bounds from above what an ideal code that uses this flow spends on a pixel. Guessing evenly among 17 levels costs
 # log₂ 17 = 4.09 bits, among 256 levels 8 bits. A code cannot spend less than 0.
 
-# %%
+# %% tags=["trained"]
 y = flows.dequantise(digits, LEVELS, torch.Generator().manual_seed(0))   # (8000, 1, 8, 8) in [0, 1)
 runs = {"17 levels, with noise": (y, 17, 400), "17 levels, no noise": (digits / 17, 17, 250),      # data, K, steps
         "black and white, no noise": (glyph_images(4000, levels=2) / 2, 2, 250)}
@@ -339,7 +339,7 @@ for name, (data, levels, steps) in runs.items():
           f"last ten steps {bits[name][-10:].mean():.1f}")
 plots.show_source(flows.glow_step)
 
-# %%
+# %% tags=["trained"]
 fig = losses({name: values.tolist() for name, values in bits.items()}, "bits per dimension", ylim=(-2.6, 4.4),
              level=(0.0, "0: no code is shorter"))
 end = bits["black and white, no noise"][-10:].mean()
@@ -371,7 +371,7 @@ for width in (0.25, 0.05, 0.01, 0.0001):
 # had ten times as many optimiser steps on more pictures (`python -m tutorial_lib.widgets.picture_flows` trains it
 # again).
 
-# %%
+# %% tags=["trained"]
 live = trained["17 levels, with noise"].eval()
 with torch.no_grad():
     for name, flow in {"live, 400 steps": live, "stored, 4000 steps": painter}.items():
@@ -397,7 +397,7 @@ plots.show(painting.rows({"data": held_out[:16], **drawn}), "Held-out digits wit
 # **Which layer makes two neighbouring pixels independent, and which one pays?** A flow on 64 numbers cannot be drawn. A
 # flow on a pair of pixels can: the filled pairs from above, centred and divided by their spread.
 
-# %%
+# %% tags=["trained"]
 points = (filled - filled.mean(0)) / filled.std(0)                       # (2000, 2)
 torch.manual_seed(0)
 pair_flow = flows.Flow(flows.Chain(*[flows.AffineCoupling(2, flows.dense(24), flows.AtanClamp(2.0), swap=k % 2 == 1)
