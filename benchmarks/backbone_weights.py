@@ -84,8 +84,7 @@ def main() -> None:
     settings = {"size": SIZE, "n_train": 80, "n_good": 40, "n_per_kind": 8}
     if not changed:
         place = lambda r: tuple(r[name] for name in ("method", "data", "weights", "seed"))
-        merged = {place(r): r for r in rows.read(NAME) if r["method"] not in options.methods.split(",")}
-        merged |= {place(r): r for r in found}
+        merged = {place(r): r for r in [*rows.read(NAME), *found]}  # a partial run replaces its own rows only
         rows.write(NAME, __doc__.splitlines()[0], settings, SEEDS, [merged[at] for at in sorted(merged)])
     table = pd.DataFrame(found)
     print(table.pivot_table("image_auroc", ["method", "weights"], "data",
