@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import nbval_trained
 import pytest
 
 import build
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS, SOLUTIONS, EXERCISES = (
     sorted((ROOT / folder).glob("[0-9][0-9]_*.ipynb")) for folder in ("notebooks", "solutions", "exercises"))
 MAX_IGNORED = 2          # cells of a notebook whose output is not compared
+MAX_TRAINED = 10         # cells of a notebook whose numbers are compared nearly, see nbval_trained.py
 MAX_BYTES = 1_500_000
 MAX_CODE_LINES = 25
 CELL_TIMEOUT_S = 120
@@ -85,6 +87,8 @@ def test_stored_notebook_is_fit_to_be_read(path):
     assert [n for n, o in pictures if len(o.metadata.get("image/png", {}).get("alt", "")) < 20] == [], \
         "pictures without a description: display figures with plots.show(fig, caption)"
     assert sum(map(ignored, cells)) <= MAX_IGNORED, "too many cells whose output is not compared"
+    trained = sum(nbval_trained.TAG in cell.metadata.get("tags", []) for cell in cells)
+    assert trained <= MAX_TRAINED, "too many cells whose numbers are compared nearly"
 
 
 @named(CHAPTERS + SOLUTIONS + EXERCISES + sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("course/*.md"))
