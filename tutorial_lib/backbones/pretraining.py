@@ -1,9 +1,10 @@
 """Training of the embedded backbone, on procedural pictures and nothing else.
 
-Two tasks at once: name the class of the picture, and find the small region in it that is foreign (``alteration``).
-The classifier reads the mean over positions of every tap, not of the deepest one only, and the locator reads every
-tap as well, so that each tap is trained towards features that mean something by themselves. Pictures are turned,
-zoomed, blurred and made noisy while training.
+Three tasks at once: name the class of the picture, find the small region in it that is foreign (``alteration``), and
+say how strong waves of each length and direction are at every position (``energies``). The classifier reads the mean
+over positions of three taps, not of the deepest one only, the locator reads the same taps, and the energies are read
+from each of the four, so that each tap is trained towards features that mean something by themselves. Pictures are
+turned, zoomed, blurred and made noisy while training.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from . import procedural
 from .alteration import Locator, alter, locating_loss
 from .embedded import Embedded, fold, normed_conv, stages
+from .energies import EnergyReader
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,16 @@ class Settings:
     per_class: int = 110
     held_out: int = 10
     size: int = 64
-    steps: int = 1200
+    steps: int = 3600
     batch: int = 64
     lr: float = 3e-3
     weight_decay: float = 0.02
     locating: float = 3.0
+    energies: float = 3.0
 
 
 class Learner(nn.Module):
-    """The stages of the backbone with batch normalisation, a classifier on the pooled taps, and a locator."""
+    """The stages of the backbone with batch normalisation, and what reads them: a linear layer for each task."""
 
     def __init__(self, classes: int):
         super().__init__()
@@ -46,13 +49,14 @@ class Learner(nn.Module):
         self.stages = stages(normed_conv)
         self.classify = nn.Linear(sum(tap.channels for tap in self.taps.values()), classes)
         self.locate = Locator(self.taps)
+        self.energies = EnergyReader(Embedded.ALL_TAPS.values())
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         x, maps = (images - Embedded.MEAN[0]) / Embedded.STD[0], {}
         for name, stage in self.stages.items():
             x = maps[name] = stage(x)
         pooled = torch.cat([maps[name].mean((2, 3)) for name in self.taps], 1)  # (B, 48 + 96 + 192)
-        return self.classify(pooled), self.locate(maps)  # (B, classes), (B, 1, S/4, S/4)
+        return self.classify(pooled), self.locate(maps), list(maps.values())  # (B, classes), (B, 1, S/4, S/4)
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -86,13 +90,15 @@ def pretrain(settings: Settings, progress: Callable[[int, float], None] = lambda
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = Learner(len(procedural.CLASSES)).to(memory_format=torch.channels_last)
+    network.energies.measure(images[train[torch.randperm(len(train), generator=generator)[:512]]].float() / 255)
     optimiser = torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.lr, settings.steps, pct_start=0.1)
     for step in range(settings.steps):
         pick = train[torch.randint(len(train), (settings.batch,), generator=generator)]
         batch, shape = alter(augment(images[pick].float() / 255, generator), generator)
-        logits, place = network(batch.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits, labels[pick]) + settings.locating * locating_loss(place, shape)
+        logits, place, maps = network(batch.contiguous(memory_format=torch.channels_last))
+        loss = settings.energies * network.energies.loss(maps, batch) if settings.energies else 0
+        loss = loss + settings.locating * locating_loss(place, shape) + F.cross_entropy(logits, labels[pick])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
