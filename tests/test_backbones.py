@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import tutorial_lib
 from tutorial_lib import backbones
-from tutorial_lib.backbones import alexnet, alteration, embedded, pretraining, procedural, weights_file
+from tutorial_lib.backbones import alexnet, alteration, embedded, energies, pretraining, procedural, weights_file
 from tutorial_lib.backbones.base import receptive_field
 
 ALL = [("embedded", "embedded", ("stride2", "stride4", "stride8", "stride16")), ("alexnet", "random", ("last",))]
@@ -268,11 +268,47 @@ def test_locating_loss_is_lowest_where_the_logits_say_what_is_true():
     assert alteration.locating_loss(torch.zeros(8, 1, 12, 12), shape) < alteration.locating_loss(-right, shape)
 
 
+@pytest.mark.parametrize("octave", [0, 1, 2])
+def test_an_energy_names_the_length_and_direction_of_a_wave_wherever_its_crests_are(octave):
+    y, x = torch.meshgrid(*[torch.arange(64.0)] * 2, indexing="ij")
+    for j, length in enumerate(energies.LENGTHS):
+        for k in range(energies.DIRECTIONS):
+            angle = torch.tensor(torch.pi * k / energies.DIRECTIONS)
+            wave = 2 * torch.pi * (x * angle.cos() + y * angle.sin()) / (length * 2 ** octave)
+            pictures = torch.stack([0.5 + 0.4 * (wave + moved).sin() for moved in (0, 0.5, 1, 2)])  # (4, 64, 64), grey
+            found = energies.energies(pictures[:, None].expand(-1, 3, -1, -1), octave + 1)[octave]
+            middle = found[..., found.shape[-1] // 2, found.shape[-1] // 2]
+            last = middle[:, 3 + energies.PER_OCTAVE * octave:]  # this octave's energies
+            assert (last.argmax(1) == j * energies.DIRECTIONS + k).all()  # the first colour is brightness
+            strongest = last.amax(1)
+            assert (strongest.max() - strongest.min()) / strongest.mean() < 0.12
+            assert last[:, energies.PER_OCTAVE // 3:].max() < 0.01  # grey: the other two colours have none
+
+
+def test_energies_of_a_plain_picture_are_its_colours_and_nothing_else():
+    plain = torch.tensor([0.9, 0.2, 0.4]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+    for k, found in enumerate(energies.energies(plain, 3)):
+        assert found.shape == (1, 3 + energies.PER_OCTAVE * (k + 1), 64 // 2 ** (k + 1), 64 // 2 ** (k + 1))
+        assert torch.allclose(found[0, :3, 8 // 2 ** k, 0], torch.tensor([0.5, 0.49, 0.12]), atol=1e-5)
+        assert found[:, 3:].max() < 2e-3
+
+
+def test_a_reader_that_tells_nothing_has_loss_one_for_each_tap():
+    reader = energies.EnergyReader(embedded.Embedded.ALL_TAPS.values())
+    pictures = images(16, 64)
+    reader.measure(pictures)
+    for parameter in reader.parameters():
+        torch.nn.init.zeros_(parameter)
+    maps = [torch.randn(16, tap.channels, 64 // tap.stride, 64 // tap.stride)
+            for tap in embedded.Embedded.ALL_TAPS.values()]
+    assert reader.loss(maps, pictures).item() == pytest.approx(4, rel=0.01)
+
+
 def test_pretrain_writes_weights_that_load_and_leaves_the_global_stream_alone(tmp_path, capsys, monkeypatch):
     from tutorial_lib.cli import pretrain
 
     monkeypatch.setattr(procedural, "CLASSES", procedural.CLASSES[:3])
-    monkeypatch.setattr(pretraining.Settings.__init__, "__defaults__", (0, 4, 2, 32, 1200, 8, 3e-3, 0.02, 3.0))
+    monkeypatch.setattr(pretraining.Settings.__init__, "__defaults__", (0, 4, 2, 32, 1200, 8, 3e-3, 0.02, 3.0, 3.0))
     before, digests = torch.get_rng_state(), []
     for k in range(2):
         file = tmp_path / f"try{k}.safetensors"
@@ -281,9 +317,12 @@ def test_pretrain_writes_weights_that_load_and_leaves_the_global_stream_alone(tm
     assert torch.equal(before, torch.get_rng_state())
     assert digests[0] == digests[1] != backbones.load().label and "Held-out accuracy" in capsys.readouterr().out
     assert not list(tmp_path.glob("*.part"))
-    other = tmp_path / "class_only.safetensors"
-    assert pretrain.run(["--steps", "2", "--locating", "0", "--out", str(other)]) == 0
-    assert backbones.load(weights=other).label != digests[0]
-    for wrong in (["--out", "weights.pt"], ["--locating", "-1", "--out", str(other)]):
+    for task in ("locating", "energies"):
+        other = tmp_path / f"no_{task}.safetensors"
+        assert pretrain.run(["--steps", "2", f"--{task}", "0", "--out", str(other)]) == 0
+        digests.append(backbones.load(weights=other).label)
+    assert len(set(digests)) == 3
+    for wrong in (["--out", "weights.pt"], ["--locating", "-1", "--out", str(other)],
+                  ["--energies", "nan", "--out", str(other)]):
         with pytest.raises(SystemExit):
             pretrain.run(wrong)

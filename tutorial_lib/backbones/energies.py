@@ -1,12 +1,12 @@
 """The third task of the pretraining: say how strong waves of each length and direction are at every position.
 
-Names of classes ask what a picture shows, foreign regions ask what does not belong. A detector asks for more: how much
-of every structure is here? The answer is known by formula, at no cost of labels: the energy of a pair of Gabor filters,
+Names of classes ask what a picture shows, foreign regions ask what does not belong. A detector needs to know how much
+of every structure is there. That answer is known by formula: the energy of a pair of Gabor filters,
 
-    energy = sqrt((w * even)^2 + (w * odd)^2)        even: cosine under a Gaussian window, odd: sine (Adelson, Bergen 1985)
+    energy = sqrt((x * even)^2 + (x * odd)^2)      even: cosine under a Gaussian window, odd: sine, *: convolution
 
-which hardly changes when a wave moves by a part of its length. Each octave halves the picture and uses the same filters,
-so that tap k reads waves of 3 pixels up to 4.5 * 2^k.
+(Adelson, Bergen 1985), which hardly changes when a wave moves by a part of its length. Each octave halves the picture
+and uses the same filters, so that tap k reads waves from 3 pixels up to 4.5 * 2^k.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from .base import Tap
 
 LENGTHS, DIRECTIONS, REACH = (3, 4.5), 4, 5  # pixels of an octave; half circle in equal steps; filters are 11 x 11
-COLOURS = ((1 / 3, 1 / 3, 1 / 3), (0.7, -0.7, 0), (0.4, 0.4, -0.8))  # brightness, red against green, blue against yellow
+COLOURS = ((1 / 3, 1 / 3, 1 / 3), (0.7, -0.7, 0), (0.4, 0.4, -0.8))  # brightness, red - green, yellow - blue
 PER_OCTAVE = len(COLOURS) * len(LENGTHS) * DIRECTIONS
 
 
@@ -45,7 +45,8 @@ def energies(images: Tensor, octaves: int) -> list[Tensor]:
     """What tap k of stride 2^(k+1) shall tell, for k below ``octaves``.
 
     Images ``(B, 3, S, S)`` to maps ``(B, 3 + 24 (k + 1), S / 2^(k+1), S / 2^(k+1))``: three mean colours, then the
-    energies of the octaves 0 to k. Each octave is mirrored at its rim, or continued by 0 where it is smaller than a filter.
+    energies of the octaves 0 to k. An octave is mirrored at its rim, or continued by 0 where it is smaller than a
+    filter.
     """
     colours, bank = torch.einsum("ij,bjhw->bihw", torch.tensor(COLOURS).to(images), images), filters().to(images)
     found, sofar = [], []

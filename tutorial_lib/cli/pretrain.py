@@ -23,7 +23,8 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=weights_file.EMBEDDED,
                         help="weights file to write; the card goes beside it (default: the course's own weights)")
     options = parser.parse_args(argv)
-    if options.steps < 2 or not (options.locating >= 0 and options.energies >= 0) or options.out.suffix != ".safetensors":
+    right = options.steps >= 2 and options.locating >= 0 and options.energies >= 0  # false for nan as well
+    if not right or options.out.suffix != ".safetensors":
         parser.error(f"found --steps {options.steps}, --locating {options.locating}, --energies {options.energies} and "
                      f"--out {options.out}. Expected at least 2 steps, weights of at least 0 and a file name that ends "
                      "in .safetensors.")
