@@ -1,6 +1,7 @@
 """What trained features are worth: the embedded weights against lesser ones, three detectors, eight products.
 
-    python -m tutorial_lib pretrain --locating 0 --out build/minimal.safetensors      five minutes: class names alone
+    python -m tutorial_lib pretrain --steps 1200 --locating 0 --energies 0 --out build/minimal.safetensors
+                                                         five minutes: class names alone
     python benchmarks/backbone_weights.py --minimal build/minimal.safetensors         about an hour on one core
     ... --data PATH                                      the magnetic tiles as well, split by tile and as published
     ... --methods gaussian --taps stride4,stride8        other taps than the small setting's; printed, not written

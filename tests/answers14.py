@@ -144,8 +144,6 @@ def any_two():
 WRONG = [
     ("worst_good", "a training image", "a training image", lambda: (of_group(fast(), fast().scores, "train"), *top())),
     ("worst_good", "the worst of all", "as it should be", lambda: (int(fast().scores.argmax()), *top())),
-    ("worst_good", "the longest latent", "length is not the score",
-     lambda: (of_group(fast(), fast().vectors().norm(dim=1), "good"), *top())),
     ("worst_good", "the best good one", "the lowest score",
      lambda: (of_group(fast(), fast().scores, "good", largest=False), *top())),
     ("worst_good", "the second", "from the worst image down", lambda: (second_worst(), *top())),

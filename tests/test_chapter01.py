@@ -31,7 +31,7 @@ def test_a_line_from_training_images_raises_an_alarm_for_most_new_good_parts(was
 
 
 @pytest.mark.slow
-def test_a_scratch_on_a_nut_is_in_the_map_and_in_the_ranking_and_below_the_line():
+def test_scratches_on_nuts_are_in_the_map_and_in_the_ranking_and_half_of_them_below_the_line():
     detector = detectors.create("gaussian", seed=0, progress=False)
     detector.fit(factory.normal("nut", 100, seed=0))
     good = detector.score(factory.normal("nut", 200, seed=3))
@@ -40,8 +40,8 @@ def test_a_scratch_on_a_nut_is_in_the_map_and_in_the_ranking_and_below_the_line(
     maps = detector.anomaly_map(images)
     scores = maps.flatten(1).amax(1)
     assert metrics.pixel_auroc(maps, masks) > 0.95
-    assert metrics.auroc(torch.cat([good, scores]), torch.arange(220) >= 200) > 0.8
-    assert line > 2.5 * good.median() and int((scores > line).sum()) <= 2
+    assert metrics.auroc(torch.cat([good, scores]), torch.arange(220) >= 200) > 0.9
+    assert line > 2.5 * good.median() and 8 <= int((scores > line).sum()) <= 12  # the chapter: 10 of 20
 
 
 def test_a_threshold_chosen_on_the_test_set_makes_random_scores_look_good():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy import stats
 
 from tutorial_lib import stored
 from tutorial_lib.experiments import hunt
@@ -32,7 +33,20 @@ def test_a_repair_changes_the_disc_and_nothing_else():
     assert torch.equal(hunt.repaired(donor, donor, (1, 1), 9), donor)
 
 
-def test_repairing_the_blamed_place_takes_the_alarm_away_and_other_places_do_not():
+def test_a_move_keeps_the_picture_and_its_size():
+    image = torch.rand(3, 32, 32)
+    assert torch.equal(hunt.moved(image, 0, 0), image)
+    found = hunt.moved(image, -3, 2)
+    assert found.shape == image.shape and torch.equal(found[:, :29, 2:], image[:, 3:, :30])
+    assert torch.equal(found[:, :, 1], found[:, :, 3])  # mirrored at the border
+
+
+def middles(images):
+    metal, line = (images.mean(1) > 0.25).float(), torch.arange(64.0)
+    return torch.stack([(metal.sum(2) * line).sum(1), (metal.sum(1) * line).sum(1)], 1) / metal.sum((1, 2))[:, None]
+
+
+def test_repairing_the_blamed_place_does_not_take_the_alarm_away():
     study = hunt.study("fastflow")
     suspect = hunt.worst_good(study)
     place = blame(study, suspect).place
@@ -40,26 +54,41 @@ def test_repairing_the_blamed_place_takes_the_alarm_away_and_other_places_do_not
     corners = [(12, 12), (12, 52), (52, 12)]
     tried = torch.stack([hunt.repaired(study.images[suspect], donor, p, 8.0) for p in (place, *corners)])
     after, limit = study.detector.score(tried), hunt.limit(study.scores, study.good)
-    assert study.scores[suspect] > limit and after[0] < limit and (after[1:] > limit).all()
-    assert after[0] > study.scores[study.good].median()  # in part: not below the median
-    image = study.images[suspect]
-    darker = [hunt.repaired(image, (1 - share) * image, place, 8.0) for share in (0.15, 0.30, 0.45)]
-    dark = study.detector.score(torch.stack(darker))
-    assert dark[1] < limit < min(dark[0], dark[2]) and dark.min() > after[0]  # brightness is a part of the reason
+    assert study.scores[suspect] > limit and (after > limit).all()
+    assert after[0] > study.scores[suspect]  # the other washer's rim
+    row, col = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    away = torch.hypot(row - float(place[0]), col - float(place[1])) > 20
+    assert study.maps[suspect][away].max() > limit  # the score is a maximum: other places would take over
 
 
-def test_the_worst_good_washer_hides_defects_and_shines_where_others_do_not():
+def test_the_worst_good_washer_lies_low_and_the_alarm_goes_when_it_is_moved_home():
+    study = hunt.study("fastflow")
+    suspect, limit, middle = hunt.worst_good(study), hunt.limit(study.scores, study.good), middles(study.images)
+    usual = middle[study.train].mean(0)
+    assert middle[suspect, 0] > middle[study.train][:, 0].max()
+    down, right = (usual - middle[suspect]).round().int().tolist()
+    steps = [(down, right), (-down, -right), (right, -down), (-right, down)]
+    score = study.detector.score(torch.stack([hunt.moved(study.images[suspect], *step) for step in steps]))
+    assert score[0] < limit < score[1:].min() and score[0] > study.scores[study.good].median()
+    fine = [i for i in study.good.nonzero().flatten().tolist() if i != suspect]
+
+    def ringing(goal):
+        put = [hunt.moved(study.images[i], *(goal - middle[i]).round().int().tolist()) for i in fine]
+        return int((study.detector.score(torch.stack(put)) > limit).sum())
+
+    assert (ringing(usual), ringing(middle[suspect]), len(fine)) == (0, 50, 59)  # as the text says
+
+
+def test_the_worst_good_washer_hides_defects_and_is_odd_in_many_places():
     study = hunt.study("fastflow")
     suspect = hunt.worst_good(study)
-    above = {g for g, bad, s in zip(study.groups, study.defective, study.scores, strict=True)
-             if bad and s >= study.scores[suspect]}
-    assert set(study.groups) - above == {"train", "good", "scratch"}  # the widget's question: all scratches hide
+    below = [g for g, s in zip(study.groups, study.scores, strict=True) if s < study.scores[suspect]]
+    hides = {kind: below.count(kind) for kind in dict.fromkeys(study.groups) if kind not in ("train", "good")}
+    assert max(hides, key=hides.get) == "misplaced"  # the widget asks
+    assert sorted(hides.values())[-2] < hides["misplaced"]
     assert 0.25 < float((study.scores[study.defective] < study.scores[suspect]).double().mean()) < 0.75
-    row, col = blame(study, suspect).place
-    grey = study.images[:, :, row - 4:row + 5, col - 4:col + 5].mean((1, 2, 3))
-    assert float((grey[study.train] > grey[suspect]).double().mean()) < 0.05
-    radius = study.vectors().norm(dim=1)
-    assert (radius[study.good] > radius[suspect]).any()  # a plot of latents is no plot of scores
+    radius = study.vectors().norm(dim=1).masked_fill(~study.good, 0)
+    assert int(radius.argmax()) == suspect
 
 
 def test_good_images_that_were_not_trained_on_lie_further_out():
@@ -75,7 +104,7 @@ def test_right_in_one_look_is_not_right_in_all():
     z = {m: hunt.study(m).latents[0][hunt.study(m).good] for m in stored.METHODS}
     left = {m: distribution.leftover(v) for m, v in z.items()}
     assert {m for m in z if left[m]["mean |r|"] > left[m]["chance"]} == {"pca", "mahalanobis"}
-    assert abs(distribution.moments(z["cflow"])["std"] - 1) < 0.02 and distribution.chi2_distance(z["cflow"]) > 0.15
+    assert abs(distribution.moments(z["cflow"])["std"] - 1) < 0.03 and distribution.chi2_distance(z["cflow"]) > 0.15
     off = {m: distribution.chi2_distance(v) for m, v in z.items() if m not in ("pca", "pyramidflow")}
     assert max(off, key=off.get) == "differnet"
 
@@ -92,35 +121,37 @@ def test_a_rotation_moves_the_blame_and_nothing_else():
     row, col = places.cell_at(*found.place, (64, 64), z.shape[2:])
     before, after = (v[suspect, :, row, col].square() for v in (z, turned))
     assert torch.equal(before, found.channels)
-    assert before.max() / before.sum() > 0.5 and after.max() / after.sum() < 0.5 * before.max() / before.sum()
+    assert before.max() / before.sum() > 0.3 and after.max() / after.sum() < 0.5 * before.max() / before.sum()
     assert int(before.argmax()) != int(after.argmax())
 
 
-def test_gaussian_and_flows_keep_the_same_between_neighbours_and_only_the_flows_come_near_chi_square():
+def test_gaussian_and_flows_keep_something_between_neighbours_and_only_the_flows_come_near_chi_square():
     good = {m: hunt.study(m).latents[0][hunt.study(m).good] for m in ("gaussian", "cflow", "fastflow", "csflow")}
     left = {m: distribution.neighbours(z) for m, z in good.items()}
-    assert min(left.values()) > 0.1 and max(left.values()) < 0.16
+    assert f"{left.pop('gaussian'):.2f}" == "0.27"  # as the text says
+    assert f"{min(left.values()):.2f} {max(left.values()):.2f}" == "0.19 0.23"
     off = {m: distribution.chi2_distance(z) for m, z in good.items()}
     assert off.pop("gaussian") > 3 * max(off.values())
 
 
-def test_log_det_finds_no_more_hidden_defects_than_chance():
-    found, adds, quiet, lost, expected, none = 0, 0, 0, 0, 0.0, {}
+def test_log_det_finds_hardly_more_hidden_defects_than_chance():
+    found, adds, quiet, lost, expected, by_method, lost_by = 0, 0, 0, 0, 0.0, {}, {}
     for category in stored.CATEGORIES:
         for method in ("differnet", "cflow", "fastflow", "csflow"):
             study = hunt.study(method, category)
             parts = hunt.parts_of(study)
             found += len(hunt.hidden(study, parts))
-            none[method] = none.get(method, 0) + len(hunt.hidden(study, parts))
+            by_method[method] = by_method.get(method, 0) + len(hunt.hidden(study, parts))
             calm = study.good & (parts[PRIOR] <= hunt.limit(parts[PRIOR], study.good))
             quiet += int(calm.sum())
             adds += int((calm & (parts[VOLUME] > hunt.limit(parts[VOLUME], study.good))).sum())
             missed = study.defective & (parts[PRIOR] <= hunt.limit(parts[PRIOR], study.good))
             lost += int(missed.sum())
+            lost_by[method] = lost_by.get(method, 0) + int(missed.sum())
             expected += (1 - hunt.SHARE) * int(missed.sum())
     assert 0 < found < 1.5 * expected
-    assert f"{found / lost:.0%} {adds / quiet:.0%}" == "4% 4%"  # as the text says
-    assert none["cflow"] == 0
+    assert f"{found / lost:.0%} {adds / quiet:.0%}" == "6% 4%"  # as the text says
+    assert by_method["cflow"] == 8 and stats.binom.sf(7, lost_by["cflow"], 0.05) > 0.05  # a hint, not a finding
 
 
 def test_some_washers_are_near_in_latent_space_and_far_in_pixels():
@@ -131,7 +162,7 @@ def test_some_washers_are_near_in_latent_space_and_far_in_pixels():
     d = projection.distances(study.vectors())
     row, col = torch.triu_indices(len(d), len(d), 1)
     assert d[i, j] > 0.5 * d[row, col].median()  # near by rank only
-    assert int((study.normal & (d[i] < d[i, j])).sum()) > 20
+    assert 10 < int((study.normal & (d[i] < d[i, j])).sum()) < 15  # a dozen and itself
 
 
 def test_the_first_hint_leads_to_a_pair_and_images_far_out_have_no_near_neighbour():

@@ -140,11 +140,11 @@ for severity in (1.0, 0.8, 0.6, 0.4, 0.2, 0.1):
     print(f"severity {severity:.1f}: {found:2d} of 20 scratches above the line")
 
 # %% [markdown]
-# Look at the first printed line again: the scratch of the opening picture lies above this line, though not far. Of the
-# deepest scratches one in three passes all the same, at severity 0.6 three in four. Of the faintest the detector catches
-# one in twenty, which is no more than it finds among the good ones: two of the forty good
-# washers lie above the line as well. The map, the AUROC and this table all describe the same detector. Any claim needs
-# its setting beside it, and this is the setting of a small detector on a laptop.
+# Look at the first printed line again: the scratch of the opening picture lies far above this line. At severity 1.0 and
+# 0.8 all twenty scratches lie above it. At 0.4 one in four passes, and at 0.2 all of them do: between these two steps
+# the detector stops seeing them. Two of the forty good washers lie above the line as well, and the highest of them, at
+# 24.1 in section 2, outscores the opening scratch. The map, the AUROC and this table all describe the same detector.
+# Any claim needs its setting beside it, and this is the setting of a small detector on a laptop.
 
 # %% [markdown]
 # ## 4 · What can this machine do?
@@ -312,7 +312,7 @@ plots.show(fig, f"What each chapter needs. {len(present)} of {len(course_map.CHA
 #
 # - A defect detector can be trained on good images alone; damage is what does not fit.
 # - A score is one number per image. A map says where. A threshold turns a score into a decision, and it has a price.
-# - A map can be clear and the decision still wrong. Any claim needs its setting beside it.
+# - One clear map does not make the next decision right. Any claim needs its setting beside it.
 # - Exercises are checked by laws. A verdict names the law that broke.
 # - One formula runs through the course: log p(x) = log p(z) + log_det.
 #

@@ -167,8 +167,8 @@ plots.show(fig, "A cracked washer and its three answers: one alarm for the image
 
 # %% [markdown]
 # The image level has it right. At the region level the crack is there, and so are patches along the edges of the ring
-# where nothing is wrong. At the pixel level three quarters of the crack are marked, and several times as many good pixels around it. Three levels,
-# three grades: a detector can be excellent at one and useless at another.
+# where nothing is wrong. At the pixel level nine tenths of the crack are marked, and about six times as many good
+# pixels. Three levels, three grades: a detector can be excellent at one and useless at another.
 #
 # ### The folder layout
 #
@@ -268,7 +268,7 @@ print(f"line {line:.1f}: {(defect > line).float().mean():.0%} of the damaged and
 # One number for all kinds hides that this detector is much weaker on misplaced holes than on the five other kinds. And 160 images leave an interval of more than a tenth: a difference between two methods that is much smaller may be
 # luck. Chapter 13 compares methods image by image.
 #
-# **A tempting mistake: "AUROC 0.89 means 89 % of the images are judged rightly."** No image is judged at all: there is
+# **A tempting mistake: "AUROC 0.92 means 92 % of the images are judged rightly."** No image is judged at all: there is
 # no threshold in it. The last printed line has one, and its two rates are other numbers. (It promised 5 % of the good
 # ones; section 5 says why it is more here.)
 #
@@ -324,7 +324,7 @@ for kind, (_, masks) in bad.items():
 # %% [markdown]
 # Five kinds lie above 0.9 in both. The sixth, misplaced, has masks about four times as large as the others, because a hole
 # in the wrong place changes a crescent on both sides. One kind of six, and nearly half of all defective pixels: it drags
-# pixel AUROC over all kinds far below that of the other five. In AUPRO its regions count once each. Report both, and say
+# pixel AUROC over all kinds well below that of the other five. In AUPRO its regions count once each. Report both, and say
 # which.
 #
 # ### Touch it: the score lab
@@ -457,10 +457,10 @@ for name, at in options.items():
 
 # %% [markdown]
 # The line that was cheapest on the test set is the most expensive one here at a price of 3: three in four test images
-# were damaged, so it throws away most good washers to catch them. With a miss at 3, never sounding an alarm is the
-# cheapest of all: such a part is not worth inspecting with this detector. With a miss at 100 the picture turns, and the line at
-# 5 % is the cheapest of the four, if not by much. Nothing about the detector changed. **Prevalence and prices draw the line; the detector only offers
-# the choices.**
+# were damaged, so it throws away most good washers to catch them. With a miss at 3, even never sounding an alarm (30)
+# is cheaper than the line at 5 % (48); only the line at 1 % pays (16). With a miss at 100 the picture turns: the line
+# at 5 % is the cheapest of the four, if not by much, and never an alarm the most expensive. Nothing about the detector
+# changed. **Prevalence and prices draw the line; the detector only offers the choices.**
 
 # %% [markdown]
 # ## 6 · Break it
@@ -473,8 +473,8 @@ for name, at in options.items():
 # <details><summary>(a) 5 %.</summary>That is the share among the training images. The detector knows those.</details>
 # <details><summary>(b) A bit more, perhaps 8 %.</summary>A fair guess for a model with few numbers. This one sets a mean and a
 # matrix at every position from 100 images.</details>
-# <details><summary>(c) Nearly all of them.</summary>Yes, here: nine in ten. They score higher than nearly all training
-# images.</details>
+# <details><summary>(c) Nearly all of them.</summary>Yes, here: almost nine in ten. They score higher than nearly all
+# training images.</details>
 
 # %%
 trained_on = detector.score(good)                                             # (100,)
@@ -540,13 +540,14 @@ for name, judge, at in (("washer", detector, line), ("metal", on_metal, quantile
         pictures = [factory.defective(name, kind, 20, severity=s, seed=7)[0] for s in severities]
         curves[f"{name}, {kind}"] = [(judge.score(x) > at).float().mean().item() for x in pictures]
 old_line = normal.quantile(0.95)                                               # as chapter 00 drew it
-at_old = sum(int(score > old_line) for score in detector.score(factory.defective("washer", "scratch", 20, severity=1.0, seed=7)[0]))
-print(f"line of chapter 00 {old_line:.1f}: {at_old} of 20 scratches on washers at severity 1; line of this chapter {line:.1f}:")
+faint = factory.defective("washer", "scratch", 20, severity=0.4, seed=7)[0]
+at_old = int((detector.score(faint) > old_line).sum())
+print(f"line of chapter 00 {old_line:.1f}: {at_old} of 20 scratches on washers at severity 0.4; line of this chapter {line:.1f}:")
 for name, found in curves.items():
     print(f"{name:16s} " + "  ".join(f"{s:.1f}: {20 * share:2.0f} of 20" for s, share in zip(severities, found, strict=True)))
 fig = judging.over_severity(severities, curves, 0.05)
-plots.show(fig, "Share of 20 defects over the threshold, by severity. On metal both kinds are found far down, on washers scratches "
-           "only while they are strong, and of the spots never more than about a third; the dashed line is the share of false alarms.")
+plots.show(fig, "Share of 20 defects over the threshold, by severity. Scratches are found down to 0.4 on both products, "
+           "spots on metal down to 0.2, and of the spots on washers never as many as half; the dashed line is the share of false alarms.")
 
 # %%
 on_nuts = detectors.create("gaussian", seed=0)
@@ -562,30 +563,30 @@ print(f"the same scratches: pixel AUROC {metrics.pixel_auroc(deep_maps, deep_mas
       f"image AUROC {metrics.auroc(both, torch.arange(220) >= 200):.2f}")
 
 # %% [markdown]
-# Of the scratches on washers the detector finds eight in twenty at severity 0.6 and no more than chance at 0.2. On the metal
-# it still finds three in four at 0.4. Where are your numbers? And the spots on washers: AUROC 0.91 in section 2, and thirteen of
-# twenty pass even at full severity.
+# At severity 0.4 the detector finds nine in ten of the scratches, on washers and on metal. At 0.2 two of twenty are left on
+# the washers, and nearly half on the metal. Where are your numbers? And the spots on washers: AUROC 0.91 in section 2, and
+# eleven of twenty pass even at full severity.
 #
-# Chapter 00 told you that this detector misses one in three of the deepest scratches on washers. Here it misses one in ten, in
-# the same pictures with the same scores. Only the line moved: there it left 5 % of 40 washers above it, here 5 % of 200
-# others. With 40, the two or three highest scores decide where the line lies.
+# Chapter 00 told you that this detector misses one in four of the scratches on washers at severity 0.4. Here it misses
+# one in ten, in the same pictures with the same scores. Only the line moved: there it left 5 % of 40 washers above it,
+# here 5 % of 200 others. With 40, the two or three highest scores decide where the line lies.
 #
-# The surprise is the nut. Even at full severity the detector finds no more scratches than it raises false alarms. And it
-# is not blind: a pixel on a scratch outranks a good one nearly always, and a scratched nut outranks a good one four times
-# in five. But the line must pass above 95 % of the good nuts, and the highest of those score three times their median: as
-# high as nearly all scratched ones. A good AUROC does not promise a useful line. Three levels, three grades, now measured.
+# The surprise is the nut. Even at full severity half of the scratches pass. And the detector is not blind: a pixel on a
+# scratch outranks a good one nearly always, and a scratched nut outranks a good one in 93 of 100 pairs. But the line must
+# pass above 95 % of the good nuts, and that puts it at more than two and a half times their median: as high as half of the
+# scratched ones. A good AUROC does not promise a useful line. Three levels, three grades, now measured.
 
 # %% [markdown]
 # ## Common misconceptions
 #
-# You have met four, each with its counter-example: "right for 99 % of all parts" (start), "AUROC 0.89 means 89 % judged
+# You have met four, each with its counter-example: "right for 99 % of all parts" (start), "AUROC 0.92 means 92 % judged
 # rightly" (2), "pixel AUROC 0.995 means the defects are found" (3), "I choose the threshold that does best on the
 # test images" (6).
 #
 # | You may read | What holds |
 # |---|---|
 # | "95 % detection, 5 % false alarms" | without the prevalence it says nothing about the alarms |
-# | "image AUROC" without "score = …" | max, mean and top-k of the same maps differ by tenths |
+# | "image AUROC" without "score = …" | max, mean and top-k of the same maps can differ by tenths |
 # | "pixel AUROC 0.98, so localisation is solved" | large regions outweigh small ones; ask for AUPRO too |
 # | "AUPRO 0.15, worse than guessing" | up to 0.3, guessing *is* 0.15 |
 # | "best F1 on the test set" | a line chosen on the images that judge it |
@@ -626,9 +627,9 @@ print(f"the same scratches: pixel AUROC {metrics.pixel_auroc(deep_maps, deep_mas
 # <details><summary>(a) Yes, the map shows it.</summary>The map shows *where* in this picture. The line is drawn across all
 # pictures.</details>
 # <details><summary>(b) Only if its score lies above the line.</summary>Right. In section 7 the maps showed the scratches on
-# nuts, and nearly all of those nuts lay below the line.</details>
-# <details><summary>(c) Yes, if pixel AUROC is above 0.9.</summary>Pixel AUROC of the scratches on nuts was above 0.9, and one
-# in twenty raised an alarm.</details>
+# nuts, and half of those nuts lay below the line.</details>
+# <details><summary>(c) Yes, if pixel AUROC is above 0.9.</summary>Pixel AUROC of the scratches on nuts was above 0.9, and
+# half of them raised no alarm.</details>
 
 # %% [markdown]
 # ## What you can now say

@@ -56,8 +56,8 @@ def worst_good():
 checks.ch14.check("worst_good", worst_good)
 
 # %% [markdown]
-# Why does it score so? Open its nearest normal image and compare the two pictures at the cross. (The chapter checks the "why" by
-# repairing the place, on another part.)
+# Why does it score so? Open its nearest normal image and compare the two pictures at the cross. (The chapter tests such
+# a "why" on another part. There the blamed place was not the reason.)
 #
 # ## 2 · What −log p(z) misses (12 min)
 #
@@ -90,7 +90,7 @@ checks.ch14.check("hidden_defects", hidden_defects)
 
 # %% [markdown]
 # The table shows the 24 images with the largest −log_det, good and defective ones. Whatever lies below the limit of −log_det need not be
-# looked at. And now count: −log p(z) misses some fifty boards. How many of them would a test ring for that rings for one image in twenty,
+# looked at. And now count: −log p(z) misses some forty boards. How many of them would a test ring for that rings for one image in twenty,
 # whatever it sees?
 #
 # ## 3 · Near in latent space, far in pixels (8 min)

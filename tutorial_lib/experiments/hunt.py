@@ -6,6 +6,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tutorial_lib import stored
 from tutorial_lib.explorer import Study, likelihood_parts, projection
@@ -73,3 +74,10 @@ def repaired(image: Tensor, donor: Tensor, place: tuple[int, int], radius: float
     row, col = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     inside = ((radius + 1 - torch.hypot(row - float(place[0]), col - float(place[1]))) / 2).clamp(0, 1)
     return image + inside * (donor - image)
+
+
+def moved(image: Tensor, down: int, right: int) -> Tensor:
+    """``image`` ``(3, S, S)`` with all it shows moved by whole pixels; what comes in at the border is mirrored."""
+    side, margin = image.shape[-1], max(abs(down), abs(right))
+    wide = F.pad(image[None], (margin,) * 4, mode="reflect")[0]
+    return wide[:, margin - down:margin - down + side, margin - right:margin - right + side]

@@ -83,7 +83,7 @@ def scale_mixer(mixer: Mixer):
     first, second = mixer.shown
     return framed(f"Which scale finds the {first}, which the {second} part, and is any single scale good at both?",
                   [f"the finest finds the {first}, the coarsest the {second} part", "the finest finds both",
-                   "a single scale in the middle is good at both", "only the sum is good at both"],
+                   "the coarsest is good at both", "only the sum is good at both"],
                   pictured(sliders, lambda: mixer.view(weights())),
                   f"Complete: with all weights at 1, the image AUROC for {second} parts is …",
                   lambda: mixer.numbers((1.0,) * len(mixer.scales))[second], 0.01)

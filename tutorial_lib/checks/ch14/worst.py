@@ -35,10 +35,7 @@ def _is_worst(call):
     above = [i for i in range(len(study.names)) if study.good[i] and study.scores[i] > study.scores[index]]
     if not above:
         return None
-    radius = study.vectors().norm(dim=1).masked_fill(~study.good, 0)
-    cause = ("the good image with the longest latent vector: length is not the score, which takes the worst place only"
-             if index == int(radius.argmax()) else
-             "the good image with the lowest score: higher is more anomalous"
+    cause = ("the good image with the lowest score: higher is more anomalous"
              if len(above) == int(study.good.sum()) - 1 else "the slider 'or by rank' goes from the worst image down")
     return f"{len(above)} held-out good images score above {study.names[index]}", cause
 
