@@ -396,8 +396,8 @@ print(f"CFlow alone: {hits[alone].sum()} of {lost} found, {chance[alone].sum():.
 # hardly better than a useless test.** (The rows are not eight trials: each product has the same 60 defective images in all four.)
 #
 # One method to note: CFlow finds about twice as many as expected. A hint, not a finding: luck does as much in one trial of sixteen, and
-# we picked this method out of four after looking. (On other weights of the backbone CFlow found none where
-# 4.8 were expected.) Whether log_det *inside* the score helps is another question; it needs the AUROC of both scores.
+# we picked this method out of four after looking. Whether log_det *inside* the score helps is another question; it needs the
+# AUROC of both scores.
 #
 # ## Finding 3 · Near in latent space, far in pixels
 #
