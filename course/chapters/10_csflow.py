@@ -393,12 +393,12 @@ for name, d in (("Gaussian", bare), ("CS-Flow", detector)):
 # %% [markdown]
 # Read the differences, and hold them against the interval. Unlike in chapter 08, **the flow earns its place**: as an image score it
 # beats both Gaussians. Beside the Gaussian *for all places*, which knows neither place nor neighbour, it gains in the map too. Beside the
-# Gaussian *per place*, which is told the place, it **loses** a little in the map, on this one seed. One possible cause: its
+# Gaussian *per place*, which is told the place, it **loses** in the map, on this one seed. One possible cause: its
 # latents have heard their neighbours, and a bright spot spreads (measured below).
 #
 # The last two lines are the check of chapter 08: a standard normal latent has mean z² = 1. Behind the Gaussian, good parts
-# stay near 1. Behind the flow they lie clearly above it on every map: it has learned the training parts a little by heart. On the
-# smallest map more of them exceed 2; a mean over 16 positions scatters more than one over 256. So set a threshold on good parts that were not trained on.
+# lie at 1 or a little below. Behind the flow they lie a little higher on every map: it has learned the training parts a little by
+# heart. On the smallest map some of them exceed 2; a mean over 16 positions scatters more than one over 256. So set a threshold on good parts that were not trained on.
 
 # %% [markdown]
 # ## Step 3 · Score and map
@@ -435,8 +435,8 @@ for name, m in variants.items():
 
 # %% [markdown]
 # The log_det does not help here: the two scores rank nearly alike, and the one without it is no worse. Then look at the maps.
-# The brightest panel belongs to a *good* washer, the first. Scratch and crack stay nearly as dark as the second good one: for these
-# three the map fails. The first washer comes back below, among the false alarms.
+# The two good ones stay dark. Crack and spot light up where they are, and the contamination far beyond its outline. The scratch
+# shows at one faint place only.
 #
 # The cells of the coarse scales are large, so their maps point less precisely: the order of all pixels is as good with them, the
 # outline of small regions (AUPRO) is worse. Here the paper's choice is right. (anomalib multiplies all three and reports that this is
@@ -568,8 +568,8 @@ for (row, n), part in each.groupby(["row", "blocks"]):
     print(f"flow minus Gaussian, {n} blocks, {row:13s} image AUROC {gap(part.auroc - part.auroc_bare)} ({len(part)} pairs)")
 
 # %% [markdown]
-# Read both gaps. Against "apart" the exchange gains about two hundredths of image AUROC, and nothing in the map. Against "apart, wider",
-# which trains as many numbers without a word between the scales, little is left, and six pairs cannot tell it from nothing; and the
+# Read both gaps. Against "apart" the exchange gains about one hundredth of image AUROC, and nothing in the map. Against "apart, wider",
+# which trains as many numbers without a word between the scales, six pairs cannot tell what is left from nothing; and the
 # board's map is better without talking (the table has it). **So in this small setting at least most of the gain comes with the
 # weights.** That does not refute the paper: its maps are larger, its network is another, and
 # its own ablation could not be checked. Then go along the blocks: the first one brings most of what the flow adds to the Gaussian, with
@@ -601,8 +601,8 @@ for name, rows_ in (("found", bad[score[bad] > cut]), ("missed", bad[score[bad] 
     print(f"{name:6s} at a threshold that 10 % of good washers exceed: {len(rows_)}, median area {float(areas[rows_].median()) if len(rows_) else 0:.0f} pixels, {', '.join(f'{k} {of.count(k)}' for k in kinds)}")
 
 # %% [markdown]
-# Thin marks are missed first: a scratch covers parts of a few cells, and the score is a mean over all of them. All missing and
-# misplaced pieces are found. The two good washers have bright spots in their maps; why, this cell does not say.
+# Thin marks are missed first: a scratch covers parts of a few cells, and the score is a mean over all of them. The spot is marked in
+# its map and missed all the same. All contaminated, missing and misplaced pieces are found. The two good washers have bright spots in their maps; why, this cell does not say.
 #
 # ## What it cannot do
 #
