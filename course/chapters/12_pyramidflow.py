@@ -359,8 +359,8 @@ print("95 % intervals of image AUROC:", "; ".join(f"{n} {low:.2f} to {high:.2f}"
 
 # %% [markdown]
 # Read the table from top to bottom. After one step the pyramid does a little better than the pixels. **Training does
-# most of the work.** On these boards, at 64 pixels, PyramidFlow is far ahead of *pca*, and level with *gaussian*: that difference is
-# much smaller than either interval. PyramidFlow has fewer than ten thousand weights and no pretrained network. One
+# most of the work.** On these boards, at 64 pixels, PyramidFlow is far ahead of *pca* and somewhat behind *gaussian*, in all three
+# numbers; the difference in image AUROC is smaller than either interval is wide. PyramidFlow has fewer than ten thousand weights and no pretrained network. One
 # product, one seed, one resolution. The table over seeds below has *pca* again, chapter [13](13_side_by_side.ipynb) has both.
 
 # %% tags=["trained"]
