@@ -76,7 +76,8 @@ def test_the_worst_good_washer_lies_low_and_the_alarm_goes_when_it_is_moved_home
         put = [hunt.moved(study.images[i], *(goal - middle[i]).round().int().tolist()) for i in fine]
         return int((study.detector.score(torch.stack(put)) > limit).sum())
 
-    assert (ringing(usual), ringing(middle[suspect]), len(fine)) == (0, 50, 59)  # as the text says
+    counts = [ringing(goal) for goal in (usual, middle[suspect], 2 * usual - middle[suspect])]
+    assert (*counts, len(fine)) == (0, 50, 48, 59)  # as the text says
 
 
 def test_the_worst_good_washer_hides_defects_and_is_odd_in_many_places():

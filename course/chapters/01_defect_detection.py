@@ -473,7 +473,7 @@ for name, at in options.items():
 # <details><summary>(a) 5 %.</summary>That is the share among the training images. The detector knows those.</details>
 # <details><summary>(b) A bit more, perhaps 8 %.</summary>A fair guess for a model with few numbers. This one sets a mean and a
 # matrix at every position from 100 images.</details>
-# <details><summary>(c) Nearly all of them.</summary>Yes, here: almost nine in ten. They score higher than nearly all
+# <details><summary>(c) Most of them.</summary>Yes, here: almost nine in ten. They score higher than nearly all
 # training images.</details>
 
 # %%
@@ -574,7 +574,7 @@ print(f"the same scratches: pixel AUROC {metrics.pixel_auroc(deep_maps, deep_mas
 # The surprise is the nut. Even at full severity half of the scratches pass. And the detector is not blind: a pixel on a
 # scratch outranks a good one nearly always, and a scratched nut outranks a good one in 93 of 100 pairs. But the line must
 # pass above 95 % of the good nuts, and that puts it at more than two and a half times their median: as high as half of the
-# scratched ones. A good AUROC does not promise a useful line. Three levels, three grades, now measured.
+# scratched ones. A good AUROC does not promise a useful line. Three grades for one detector, now measured.
 
 # %% [markdown]
 # ## Common misconceptions
@@ -638,7 +638,7 @@ print(f"the same scratches: pixel AUROC {metrics.pixel_auroc(deep_maps, deep_mas
 # - Train on normal images only, draw the line from other normal images only, judge on a test set that has chosen nothing.
 # - AUROC is the share of rightly ordered pairs. It knows neither threshold nor prevalence nor price.
 # - Pixel AUROC counts pixels, AUPRO counts regions; a missed small defect shows only in the second.
-# - How a map becomes one score decides as much as many architectures: say it beside every image AUROC.
+# - How a map becomes one score can move image AUROC by a tenth or more: say it beside every image AUROC.
 #
 # | formula card | |
 # |---|---|

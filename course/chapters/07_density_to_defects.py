@@ -414,8 +414,8 @@ plots.show(fig, "Five test images with the outline of the true mask, and their m
 # %% [markdown]
 # Five images on one colour scale. One good image proves little: the printed line says how far the 30 good ones reach.
 # Most stay low, a few do not. What is found and what is missed, the threshold below settles. The missing piece is
-# bright at its outline. The brightest spot of the scratch touches its outline, yet four of the good images score
-# higher: the right place and a weak score.
+# bright at its outline. One of the scratch's two faint spots touches its outline, and four of the good images score
+# higher: hardly the right place, and a weak score.
 #
 # Keeping the positions ranks better here: the whole interval lies above 0. It also reads finer taps, and has a map. This is
 # the **baseline to beat**. It has no loop and no learning rate, and it is fitted in seconds. Later chapters set it, or one

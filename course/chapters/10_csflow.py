@@ -97,9 +97,9 @@ plots.show(results.table_of_aurocs(table, kinds, ["64 px", "32 px", "16 px"]),
            + ", ".join(f"{kind} {size}" for kind, size in best.items()) + " (differences below 0.1 may be chance).")
 
 # %% [markdown]
-# Read it line by line, and remember: one seed, 14 defects of each kind, so a difference of 0.1 may be chance. The largest picture
-# does best or nearly so for all kinds but one, misplaced parts. Scratch and crack are hardly seen at any size, and the smallest
-# picture is best for none. Was the best one the one that you named? Why then give the detector all three? A real defect's size
+# Read it line by line, and remember: one seed, 14 defects of each kind, so a difference of 0.1 may be chance. Half size is
+# best for four kinds of six, by more than 0.1 for misplaced parts only; full size is far ahead for contamination. Scratch and crack are
+# hardly seen at any size, and the smallest picture is best for none. Was the best one the one that you named? Why then give the detector all three? A real defect's size
 # is not known beforehand. What does it cost?
 #
 # **Predict.** Feeding the picture at sizes 1, ½ and ¼: how much more does it cost than feeding it once?
@@ -397,8 +397,8 @@ for name, d in (("Gaussian", bare), ("CS-Flow", detector)):
 # latents have heard their neighbours, and a bright spot spreads (measured below).
 #
 # The last two lines are the check of chapter 08: a standard normal latent has mean z² = 1. Behind the Gaussian, good parts
-# lie at 1 or a little below. Behind the flow they lie a little higher on every map: it has learned the training parts a little by
-# heart. On the smallest map some of them exceed 2; a mean over 16 positions scatters more than one over 256. So set a threshold on good parts that were not trained on.
+# lie at 1 or a little below. Behind the flow they lie a little higher on every map: probably it has learned the training parts a
+# little by heart. On the smallest map six exceed 2, with the Gaussian none. So set a threshold on good parts that were not trained on.
 
 # %% [markdown]
 # ## Step 3 · Score and map
@@ -435,10 +435,10 @@ for name, m in variants.items():
 
 # %% [markdown]
 # The log_det does not help here: the two scores rank nearly alike, and the one without it is no worse. Then look at the maps.
-# The two good ones stay dark. Crack and spot light up where they are, and the contamination far beyond its outline. The scratch
-# shows at one faint place only.
+# The two good ones stay dark. Crack and spot light up where they are (the spot's map has a bright corner as well), and the
+# contamination far beyond its outline. The scratch shows at one faint place only.
 #
-# The cells of the coarse scales are large, so their maps point less precisely: the order of all pixels is as good with them, the
+# The cells of the coarse scales are large, so their maps point less precisely: the order of all pixels is nearly as good with them, the
 # outline of small regions (AUPRO) is worse. Here the paper's choice is right. (anomalib multiplies all three and reports that this is
 # better on MVTec AD.)
 #
@@ -568,10 +568,10 @@ for (row, n), part in each.groupby(["row", "blocks"]):
     print(f"flow minus Gaussian, {n} blocks, {row:13s} image AUROC {gap(part.auroc - part.auroc_bare)} ({len(part)} pairs)")
 
 # %% [markdown]
-# Read both gaps. Against "apart" the exchange gains about one hundredth of image AUROC, and nothing in the map. Against "apart, wider",
-# which trains as many numbers without a word between the scales, six pairs cannot tell what is left from nothing; and the
-# board's map is better without talking (the table has it). **So in this small setting at least most of the gain comes with the
-# weights.** That does not refute the paper: its maps are larger, its network is another, and
+# Read both gaps. Against "apart" the exchange gains about one hundredth of image AUROC, and its map loses AUPRO on both
+# products (the table has it). Against "apart, wider", which trains as many numbers without a word between the scales, six pairs
+# cannot tell what is left from nothing. **So in this small setting most of the gain may come with the weights; what talking
+# adds, it does not show.** That does not refute the paper: its maps are larger, its network is another, and
 # its own ablation could not be checked. Then go along the blocks: the first one brings most of what the flow adds to the Gaussian, with
 # about a quarter of the weights of four.
 #
@@ -601,8 +601,8 @@ for name, rows_ in (("found", bad[score[bad] > cut]), ("missed", bad[score[bad] 
     print(f"{name:6s} at a threshold that 10 % of good washers exceed: {len(rows_)}, median area {float(areas[rows_].median()) if len(rows_) else 0:.0f} pixels, {', '.join(f'{k} {of.count(k)}' for k in kinds)}")
 
 # %% [markdown]
-# Thin marks are missed first: a scratch covers parts of a few cells, and the score is a mean over all of them. The spot is marked in
-# its map and missed all the same. All contaminated, missing and misplaced pieces are found. The two good washers have bright spots in their maps; why, this cell does not say.
+# Thin marks are missed first: 12 of 14 scratches. The maps of the three in the figure are dark at the scratch, so it is not the mean over all
+# cells alone that hides them. The spot is marked in its map and missed all the same. All contaminated, missing and misplaced pieces are found. The two good washers have bright spots in their maps; why, this cell does not say.
 #
 # ## What it cannot do
 #
@@ -684,7 +684,7 @@ for name, rows_ in (("found", bad[score[bad] > cut]), ("missed", bad[score[bad] 
 # - One image at three sizes costs 31 % more than at one, and which size sees a defect best has to be measured.
 # - Three maps in one flow have one density: one log_det, the sum over all numbers.
 # - s and t may look at anything that passes. So scales can talk, and the inverse stays exact.
-# - What the photographs tell each other gained little here: most of the gain came with the weights that the talking needs.
+# - What the scales tell each other gained little here, and wider networks that do not talk gained nearly as much.
 # - γ = 0 at the start hides a wrong inverse. Test with weights away from their start.
 # - The positions stay in the map; convolutions and exchange let them hear each other, so the map is not a density per position.
 

@@ -653,7 +653,7 @@ plots.show(strips.strip(seen), strips.caption(seen))
 
 # %% [markdown]
 # PyramidFlow's panel is the dullest. Even where it orders the pixels of this one picture well (see the number), good washers
-# reach such values too, somewhere along their rims. It points better on boards, which lie still, than on washers (pixel
+# reach such values too, somewhere. It points better on boards, perhaps because they lie still, than on washers (pixel
 # AUROC in the table of switches); it ranks the two alike.
 
 # %% [markdown]
@@ -676,7 +676,7 @@ plots.show(strips.strip(seen), strips.caption(seen))
 # ## What it cannot do
 #
 # - **Forgive displacement.** The template is tied to places.
-# - **Carry its lead to photographs.** In chapter [13](13_side_by_side.ipynb) its mean over the drawn products leads, thanks to the textures, and on photographs of
+# - **Carry its place to photographs.** In chapter [13](13_side_by_side.ipynb) its mean over the drawn products is level with the Gaussian's, and on photographs of
 #   magnetic tiles it comes close to guessing. Why was not measured; there, stains and grinding marks are normal, at other places
 #   in every picture.
 # - **Notice that a texture has lost its pattern.** The template of a texture is a blank, so a blank is no defect to it.

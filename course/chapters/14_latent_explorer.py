@@ -197,7 +197,7 @@ print(f"z² at the place, channel {why.channel}: {float(why.channels[why.channel
       f"{float(why.channels.median()):.1f}")
 
 # %% [markdown]
-# So the score has an address: a scale, a place, a channel. Is that the *reason*? A heat map says where the number is large. It does not
+# So the score has an address: a scale (only just: 52 %), a place, a channel. Is that the *reason*? A heat map says where the number is large. It does not
 # say what would happen if that place were different. So change it.
 #
 # **Predict.** Take a disc around the cross (radius 8 pixels) from the nearest normal washer, and leave the rest of the
@@ -226,12 +226,12 @@ print(f"grey value at the place: {float(grey[suspect]):.2f}; in training images 
 # %% [markdown]
 # **The blame fails its test.** The disc does not lower the score. It raises it, and the same disc at other places does about as
 # much or as little. So a large number in the heat map was not yet a reason. Two things went wrong:
-# - The score is a maximum. The heat map is yellow at several places, and one more than 20 pixels away is above the limit by itself. No
-#   repair of this one place could take the alarm away.
+# - The score is a maximum. The heat map is yellow at several places, and one more than 20 pixels away is above the limit by itself. A
+#   repair that leaves that place as it is cannot take the alarm away.
 # - The disc brought a piece of the other washer's rim, which reaches higher here. Now this rim has a bump.
 #
 # The second is a clue. Look at the cross: it lies on the bare mat, and nothing is wrong with the mat. But at this place most training
-# images are brighter, because a rim reaches in. And the radius said that not one spot is odd, but the sum of all. So perhaps the
+# images are brighter, because a rim reaches in. And the radius hinted that more than one spot is odd. So perhaps the
 # reason is no place at all: perhaps the *whole washer* lies too low. Measure where the middle of the metal is, and move the
 # washer by whole pixels. The border is filled with mirrored mat.
 #
@@ -254,7 +254,8 @@ print(f"moved {-down} up and {right} to the right: {after_move[0]:.3f}   (limit 
 print(f"moved as far in three other directions: {after_move[1:].min():.3f} to {after_move[1:].max():.3f}")
 
 fine = [i for i in study.good.nonzero().flatten().tolist() if i != suspect]
-for words, goal in (("at the usual place", usual), (f"where {study.names[suspect]} lies", middle[suspect])):
+for words, goal in (("at the usual place", usual), ("as far above it as this one lies below", 2 * usual - middle[suspect]),
+                    (f"where {study.names[suspect]} lies", middle[suspect])):
     put = torch.stack([hunt.moved(study.images[i], *(goal - middle[i]).round().int().tolist()) for i in fine])
     print(f"the other {len(fine)} good washers {words}: {int((study.detector.score(put) > threshold).sum())} above the limit")
 print(f"the same washers, not moved: {int((study.scores[fine] > threshold).sum())} above the limit")
@@ -267,10 +268,11 @@ plots.show(gallery.strip(list(shown), ["as it is", "with the disc", "moved home"
            f"washer moved to where {study.names[suspect]} lies. Below: the heat maps.")
 
 # %% [markdown]
-# That is a because. At the usual place the score is nearly that of a median good washer; the same move in another direction does not
-# help. And the cause works on others: put where this one lies, 50 of 59 good washers ring. That is not the moving, for put at the
-# usual place none of them rings. **This detector has learned where washers lie, not only what they look like.** No washer of the 100
-# in the training set lay so low. What is missing are good washers that do, or a step that finds the part and centres it first.
+# That is a because. At the usual place the score is nearly that of a median good washer; a move as far in another direction makes it
+# worse. And the cause works on others: put where this one lies, 50 of 59 good washers ring, as far above the middle 48 do, and at
+# the usual place none does. So it is the distance from the middle. **This detector has learned where washers lie, not only what
+# they look like.** A few of the 100 training washers lie nearly as far out, too few to make it normal. Centring the part first
+# helps: that is the move to the usual place. Whether more good washers that lie far out would help was not tried.
 #
 # The heat map did not lie. It said where the number is largest; it never said why. Keep the recipe: **name a cause, change it alone,
 # change something else as a control. And if the score does not follow, drop the cause and look for another.**
@@ -308,7 +310,7 @@ for cell in (worst, hole):
 # %% [markdown]
 # Right: squared length over C, where N(0, I) has 1. At the first cell the star is longer than any normal vector, at the
 # second it is one of them. Left: the two main directions of the normal vectors. There even the first star lies inside
-# the crowd: what is odd about it points in a direction that normal vectors hardly use, so their own main
+# the crowd: what is odd about it must lie in other directions, so their own main
 # directions do not show it. **A projection shows what it was made to show.**
 #
 # ## Break it: turn the axes
@@ -557,7 +559,7 @@ framed("Does the point half-way between two washers come back to where it was pu
 # ## What you can now say
 #
 # - A score has an address: term, scale, place. The address is not the reason. Change what you blame, with a control, and see.
-# - A detector that keeps places also learns where parts lie. A good part that lies elsewhere can ring.
+# - A detector that keeps places can also learn where parts lie. A good part that lies elsewhere can ring.
 # - Latents of good parts that were not trained on are not N(0, I). Four looks tell how far off, and each sees another fault.
 # - A channel belongs to the coordinates, not to the picture.
 # - Most methods leave log_det out of the score. As a second alarm it found hardly more than chance; inside the score was not tried.

@@ -6,7 +6,8 @@ of every structure is there. That answer is known by formula: the energy of a pa
     energy = sqrt((x * even)^2 + (x * odd)^2)      even: cosine under a Gaussian window, odd: sine, *: convolution
 
 (Adelson, Bergen 1985), which hardly changes when a wave moves by a part of its length. Each octave halves the picture
-and uses the same filters, so that tap k reads waves from 3 pixels up to 4.5 * 2^k.
+and uses the same filters, so that tap k, counted from 0, reads waves from 3 pixels up to 4.5 * 2^k.
+Gabor's filters for pictures: Daugman 1985.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PER_OCTAVE = len(COLOURS) * len(LENGTHS) * DIRECTIONS
 
 
 def filters() -> Tensor:
-    """Even and odd filters in turns, ``(16, 1, 11, 11)``; the even ones have mean 0 and length 1."""
+    """Even and odd filters in turns, ``(16, 1, 11, 11)``; even ones have mean 0 and length 1."""
     y, x = torch.meshgrid(*[torch.arange(-REACH, REACH + 1.0)] * 2, indexing="ij")
     found = []
     for length in LENGTHS:
@@ -44,9 +45,9 @@ def filters() -> Tensor:
 def energies(images: Tensor, octaves: int) -> list[Tensor]:
     """What tap k of stride 2^(k+1) shall tell, for k below ``octaves``.
 
-    Images ``(B, 3, S, S)`` to maps ``(B, 3 + 24 (k + 1), S / 2^(k+1), S / 2^(k+1))``: three mean colours, then the
-    energies of the octaves 0 to k. An octave is mirrored at its rim, or continued by 0 where it is smaller than a
-    filter.
+    Images ``(B, 3, S, S)`` to maps ``(B, 3 + 24 (k + 1), S / 2^(k+1), S / 2^(k+1))``: the means of brightness and
+    two colour differences, then the energies of the octaves 0 to k. An octave is mirrored at its rim, or continued by
+    0 where it is smaller than a filter (there plain brightness answers too).
     """
     colours, bank = torch.einsum("ij,bjhw->bihw", torch.tensor(COLOURS).to(images), images), filters().to(images)
     found, sofar = [], []
@@ -78,7 +79,7 @@ class EnergyReader(nn.Module):
                       for t in energies(images, len(self.read))]
 
     def loss(self, maps: Iterable[Tensor], images: Tensor) -> Tensor:
-        """Mean squared error in units of the spread, summed over taps; 1 for a tap that tells nothing."""
+        """Mean squared error in units of the spread, summed over taps; about 1 for a tap that tells nothing."""
         told = [read(m) for read, m in zip(self.read, maps, strict=True)]
         asked = zip(energies(images, len(told)), self.scale, strict=True)
         return sum((t - (e - mean) / std).square().mean() for t, (e, (mean, std)) in zip(told, asked, strict=True))

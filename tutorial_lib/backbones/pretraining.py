@@ -41,7 +41,7 @@ class Settings:
 
 
 class Learner(nn.Module):
-    """The stages of the backbone with batch normalisation, and what reads them: a linear layer for each task."""
+    """The stages of the backbone with batch normalisation, and what reads them: linear layers for each task."""
 
     def __init__(self, classes: int):
         super().__init__()
@@ -56,7 +56,7 @@ class Learner(nn.Module):
         for name, stage in self.stages.items():
             x = maps[name] = stage(x)
         pooled = torch.cat([maps[name].mean((2, 3)) for name in self.taps], 1)  # (B, 48 + 96 + 192)
-        return self.classify(pooled), self.locate(maps), list(maps.values())  # (B, classes), (B, 1, S/4, S/4)
+        return self.classify(pooled), self.locate(maps), list(maps.values())  # (B, classes), (B, 1, S/4, S/4), 4 maps
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
