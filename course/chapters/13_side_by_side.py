@@ -53,9 +53,9 @@ print("the same with a scratch, pixel AUROC of one map: "
 
 # %% [markdown]
 # The cross is a map's highest value. Read the place before the brightness: all maps share one scale, rarity, and a map that
-# is dark but for one spot points as well as a bright one. The gradient that is pulled back through an average cannot say
-# where the hole is. The line below the figure is a warning: a thin scratch at 64 pixels is another matter, and the order of
-# the methods is another one.
+# is dark but for one spot points as well as a bright one. The gradient that is pulled back through an average has its
+# highest value elsewhere. The line below the figure asks the same of a thin scratch: all maps but the gradient rank its pixels
+# nearly perfectly. One defect on one part says little about a method; the tables below judge hundreds.
 #
 # ## What is each score made of?
 #
@@ -216,6 +216,9 @@ print(f"{sum(sure_of)} of {len(sure_of)} paired intervals beside 0; where nothin
 # interval holds zero, eighty images do not decide the order, whatever the bold print says. That is not the same as no
 # difference.
 #
+# Look at the line of *gaussian*. The two means differ by less than a hundredth, and yet most paired intervals lie beside zero, on
+# either side: not two equal methods, but two that see different things.
+#
 # Read these lines with two doubts. The best method was chosen by the same numbers, so its lead is a little too large. And
 # of so many intervals about one in twenty lies beside zero even where nothing differs; all of them share the scores of the
 # best method, so that they err together.
@@ -261,13 +264,14 @@ plots.show(pictures.added({m: gain.get_group(m).to_numpy() for m in study.FLOWS}
 # This is the first honest lesson: **say which Gaussian.** Taking the flow out leaves *one* Gaussian for all positions of a
 # map. It cannot know that the rim of a washer looks unlike its middle. A flow that sees neighbours, or is told the place,
 # can. The last column asks another question: what is left of the lead over the Gaussian *per position* (chapter 07), which
-# knows every place and has no training loop? For CFlow and FastFlow nothing that counts, for DifferNet and CS-Flow less
-# than nothing; PyramidFlow alone stays ahead. But the Gaussian reads taps of its own, so that column compares two methods, not a flow
+# knows every place and has no training loop? For CFlow, FastFlow and PyramidFlow nothing that counts, for DifferNet and CS-Flow less
+# than nothing. But the Gaussian reads taps of its own, so that column compares two methods, not a flow
 # with its absence; the next section gives them the same taps. (Chapter [09](09_cflow.ipynb) does so at 128 pixels.) DifferNet's
 # own case is the purest: one vector, no places, and the flow against the Gaussian on identical features and views.
 #
 # A paper that compares its flow with *other features* cannot tell you which of the two helped. Ask for the row "the same
-# features, no flow", and for the cheap baseline that knows what the flow knows.
+# features, no flow", and for the cheap baseline that knows what the flow knows. Ask for each number, too: CS-Flow's flow raises the
+# image AUROC and lowers the AUPRO of its map.
 #
 # ## The same method on other taps
 #
@@ -303,14 +307,14 @@ for ours, theirs in ((("fastflow", "2, 4, 8"), ("fastflow", "4, 8, 16")), (("gau
           f"ahead in {(gap > 0).sum()} of {len(gap)}")
 
 # %% [markdown]
-# FastFlow gains less by its taps than by its flow, but it gains, in nearly all pairs. So does the Gaussian. Taps alone move both as far
-# as many rows of the big table lie apart. The column without the flow hardly moves: finer maps are of use to a model that
+# FastFlow gains less by its taps than by its flow, but it gains, in three pairs of four. So does the Gaussian, in nearly all. Taps alone
+# move both as far as many rows of the big table lie apart. The column without the flow does not rise: finer maps are of use to a model that
 # knows the place (the Gaussian per position) or sees neighbours (the flow), not to one Gaussian for all places. On equal taps both flows
-# are ahead of the Gaussian, and FastFlow with the finer maps is ahead of the Gaussian on *its* best ones.
+# are ahead of the Gaussian, and FastFlow with the finer maps is a little ahead of the Gaussian on *its* best ones.
 #
 # **So a table of methods is also a table of taps.** Ours is no exception. We gave `gaussian` its two finest taps after an earlier
-# table (stride 4 and 8), by what they brought at 128 pixels on these products: its row is a little too good. FastFlow we left as it
-# was, and `patches` too. Before you say that one method beats another, give both the same maps.
+# table (stride 4 and 8), by what they brought at 128 pixels on these products: its row is a little too good. The weights of the
+# backbone were chosen in the same way, by what they brought `gaussian`. FastFlow we left as it was, and `patches` too. Before you say that one method beats another, give both the same maps.
 #
 # ## What does it cost?
 
