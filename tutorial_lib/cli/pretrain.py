@@ -28,7 +28,7 @@ def run(argv: list[str]) -> int:
         parser.error(f"found --steps {options.steps}, --locating {options.locating}, --energies {options.energies} and "
                      f"--out {options.out}. Expected at least 2 steps, weights of at least 0 and a file name that ends "
                      "in .safetensors.")
-    print("Drawing the procedural images takes about ten seconds; then comes the training, about 0.35 seconds a step "
+    print("Drawing the procedural images takes about ten seconds; then comes the training, about 0.3 seconds a step "
           "on one free core.", flush=True)
     with tqdm(total=options.steps, unit="step") as bar:
         def show(step: int, loss: float) -> None:
