@@ -8,7 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from tutorial_lib.plots import style
 
@@ -107,7 +109,6 @@ def costs(points: Mapping[str, tuple[float, float]], quality: str) -> Figure:
     for name, (seconds, value) in points.items():
         colour, marker = LOOKS[name]
         ax.scatter(seconds, value, s=60, color=colour, marker=marker, zorder=3)
-        ax.annotate(name, (seconds, value), xytext=(7, -3), textcoords="offset points", fontsize=10)
     ax.set_xscale("log")
     low, high = ax.get_xlim()
     ax.set_xlim(low, high * 2.5)
@@ -115,4 +116,20 @@ def costs(points: Mapping[str, tuple[float, float]], quality: str) -> Figure:
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.set(xlabel="training, processor seconds on one thread", ylabel=quality)
     ax.grid()
+    _label_beside(fig, ax, points)
     return fig
+
+
+def _label_beside(fig: Figure, ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """The name of each point on the first side of it where it covers no point and no other name."""
+    fig.draw_without_rendering()  # the layout decides where things are
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in ax.transData.transform(list(points.values()))]
+    sides = (((7, -3), "left"), ((-7, -3), "right"), ((0, 7), "center"), ((0, -14), "center"))
+    for name, at in points.items():
+        for away, side in sides:
+            label = ax.annotate(name, at, xytext=away, textcoords="offset points", fontsize=10, ha=side)
+            box = label.get_window_extent()
+            if not any(box.overlaps(other) for other in taken) or (away, side) == sides[-1]:
+                break
+            label.remove()
+        taken.append(box)
