@@ -345,7 +345,7 @@ for levels in (0.1, 1, 8, 64):
 
 # %% [markdown]
 # One pass says which outputs notice, without trying. It also says by how much, and there the fine print matters. For a
-# tenth of a grey level the prediction is as good as exact, for one level good, for 8 levels more wrong than right. The reason is
+# tenth of a grey level the prediction is as good as exact, for one level off by two fifths, for 8 levels more wrong than right. The reason is
 # inside the network: it is made of ReLUs, max(0, ·), each with a crease. Between creases the network is exactly
 # linear; a larger step crosses some. **A Jacobian is a local statement.** How local, you have to measure.
 
@@ -491,13 +491,13 @@ plots.show(pictures.sensitivity([test.test[k] for k in shown], [test.kinds[k] fo
 # - **Bottom row, largest deviation.** The score comes from one position, so the gradient is exactly 0 outside its 39 × 39
 #   pixels. Where that position sits on the defect, the frame points at it; where it does not, the map misses. The good
 #   washer has a frame too: *some* position is always the largest.
-# - **Middle row, mean deviation.** Every position has a say. *On average* a pixel of the background or of the hole
-#   moves the score more than one on the metal, and one reason is printed above: the spread is smaller there, and the
-#   score divides by its square. On defective washers the difference is smaller, and the single brightest pixel is often
-#   on the metal. Only in a minority of cases is it inside the defect.
+# - **Middle row, mean deviation.** Every position has a say. On *good* washers a pixel of the background or of the hole
+#   moves the score more, on average, than one on the metal, and one reason is printed above: the spread is smaller there,
+#   and the score divides by its square. On defective washers it is the other way round, and over all images the single
+#   brightest pixel is mostly on the metal. Only in a minority of cases is it inside the defect.
 #
 # **A tempting mistake: "bright means defective."** A sensitivity map answers: *where would a small change of the image
-# move the score most?* Here that is, on average, the background, most of all on *good* parts: a speck there would be unusual. That a defect *is*
+# move the score most?* Here that is, on *good* parts, the background: a speck there would be unusual. That a defect *is*
 # there is another statement, and it needs the score itself. Chapter 08 blurs and averages such maps, and measures how far
 # one gets with them.
 
@@ -570,7 +570,7 @@ print(f"slope of the first output just left and just right of the crease: {from_
 # it halves where it should fall to a quarter. Beside the crease the map is linear, and there is no gap at all.
 #
 # Every ReLU is such a crease. A point that lies *exactly* on one is rare, so autograd's choice hardly ever matters in practice. A
-# finite step that *crosses* one is common: that is why the prediction for 8 grey levels failed.
+# finite step that *crosses* one is common: that is why the prediction for 1 and for 8 grey levels failed.
 #
 # ## Common misconceptions
 #
