@@ -270,7 +270,7 @@ print(f"told minus not told: {nats:.0f} nats for one vector of each scale;  −�
 # $$p_k = e^{\min(l_k - m_k,\; 0)} \in (0, 1], \qquad \text{map} = K - \sum_{k=1}^{K} \text{enlarged}(p_k), \qquad
 # \text{score} = \max \text{map}$$
 
-# %%
+# %% tags=["trained"]
 i = first["misplaced"]
 with torch.no_grad():
     level = told.likelihoods(told.vectors(boards.test[i:i + 1]))           # one map (1, h, w) per scale
@@ -496,8 +496,8 @@ spread = lambda g: f"{g.mean():.3f} ± {g.std():.3f}"
 order = ["mahalanobis", "gaussian", "CFlow, not told", "CFlow, told"]
 display(named.pivot_table("image", "row", "product", spread).loc[order, ["board", "washer", "carpet"]])
 pick = main[(main["product"] == "board") & (main.seed == 0) & main.position].iloc[0]
-print(f"board, seed 0, told: stored {pick.image:.3f}; the training above gives the same to 0.01: "
-      f"{abs(pick.image - table['CFlow, told']['image']) < 0.01}")
+print(f"board, seed 0, told: stored {pick.image:.3f}; the training above lies within 0.03 of it: "
+      f"{abs(pick.image - table['CFlow, told']['image']) < 0.03}")
 wide = named.pivot_table("image", ["product", "seed"], "row")
 for other in ("mahalanobis", "gaussian", "CFlow, not told"):
     gap = wide["CFlow, told"] - wide[other]
