@@ -293,6 +293,14 @@ def test_energies_of_a_plain_picture_are_its_colours_and_nothing_else():
         assert found[:, 3:].max() < 2e-3
 
 
+def test_the_next_octave_reads_means_and_not_every_second_pixel():
+    y, x = torch.meshgrid(*[torch.arange(64)] * 2, indexing="ij")
+    chequered = ((x + y) % 2).float().expand(1, 3, 64, 64)
+    for found in energies.energies(chequered, 2):
+        assert torch.allclose(found[:, 0], torch.tensor(0.5))  # brightness
+    assert found[:, 3 + energies.PER_OCTAVE:].max() < 2e-3  # nothing is left of the pattern at half the size
+
+
 def test_a_reader_that_tells_nothing_has_loss_one_for_each_tap():
     reader = energies.EnergyReader(embedded.Embedded.ALL_TAPS.values())
     pictures = images(16, 64)

@@ -271,7 +271,8 @@ print(f"line {line:.1f}: {(defect > line).float().mean():.0%} of the damaged and
 # **A tempting mistake: "AUROC 0.92 means 92 % of the images are judged rightly."** No image is judged at all: there is
 # no threshold in it. The last printed line has one, and its two rates are other numbers. (It promised 5 % of the good
 # ones; section 5 says why it is more here.)
-#
+
+# %% [markdown]
 # ## 3 · Judging maps: pixels or regions
 #
 # Pool the pixels of all test maps, call each pixel of a mask defective, and compute the same area: that is *pixel AUROC*.

@@ -172,7 +172,8 @@ for name, row in zip(("area", "perimeter", "diagonal"), J.tolist(), strict=True)
 #
 # Every entry has a unit, output per input. The area's row is in cm² per cm, the others are plain numbers. Measure a in
 # millimetres and its column shrinks by ten. The Jacobian depends on the units, and so will everything that is built on it.
-#
+
+# %% [markdown]
 # ## The best linear approximation
 #
 # Near one point, J replaces the map: f(x + v) ≈ f(x) + J v. In the plane you can see this. Take a square of side h

@@ -68,7 +68,8 @@ print(f"mirrored digits above the least likely held-out digit: one in {1 / overl
 # > **Notation, everywhere in this course.** x data, z latent, log p(x) = log p(z) + log_det, and
 # > log_det = ln|det ∂z/∂x| has shape `(B,)`: one number per picture. New here: a *map* has shape (B, C, H, W), that is
 # > B pictures, C channels, H rows, W columns. More words: [notation and words](notation_and_glossary.md).
-#
+
+# %% [markdown]
 # ## What a discriminator knows
 #
 # A GAN trains a *discriminator* D beside its generator. D sees a picture and says how sure it is that the picture is
@@ -109,7 +110,8 @@ plots.show(painting.discriminators(x, {"a poor generator": (p, q), "a perfect ge
 # log_det can be computed. (Models that paint pixel after pixel get p(x) another way.) That is the price of the answer:
 # as many latents as pixels (64 in, 64 out, no bottleneck), and only layers that can be undone. The rest of this chapter
 # builds such layers for pictures.
-#
+
+# %% [markdown]
 # ## Squeeze: neighbours become channels
 #
 # A coupling needs two halves: one passes, one changes. A grey picture has one channel, which cannot be halved.

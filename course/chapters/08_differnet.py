@@ -287,7 +287,8 @@ plots.show(results.learning_by_heart({name: curve for name, (curve, _) in runs.i
 #
 # The AUROC falls from 0.9 to 0.8 only: it asks for order alone. A *threshold* would be worthless: without noise,
 # unseen good parts lie above any line drawn from the training set.
-#
+
+# %% [markdown]
 # ## Step 4 · Views, in training and in testing
 #
 # Two switches. *Views in training*: every image is shown turned by random angles. *Views in testing*: an image is scored
@@ -459,7 +460,7 @@ plots.show(results.map_maxima(size[good].numpy(), by_kind),
            f"{metrics.auroc(size, washers.labels):.2f}.")
 
 # %% [markdown]
-# **A tempting mistake: "the gradient map shows where the defect is."** It shows where the loss is most *sensitive*. A good
+# **A common misconception: "the gradient map shows where the defect is."** It shows where the loss is most *sensitive*. A good
 # image has such places too, and its map has a maximum like any other. Normalise each map to its own maximum, as many
 # figures do, and every good part seems to have a defect. The two figures above are the counter-example.
 #
@@ -480,7 +481,7 @@ for name, heat in (("gradient map, 4 views", g_maps), ("per-position Gaussian", 
 # One seed, 66 images. The order of the two is what to take home: a map that was *computed at positions* beats one that
 # was pulled back through an average.
 #
-# ## A second tempting mistake
+# ## A second misconception
 #
 # **"Rotating a picture never changes whether it is defective."** Then rotations in training are free. Consider circuit
 # boards on a conveyor: all lie the same way. One that arrives upside down *is* the defect. Train with views up to 10°, then

@@ -443,7 +443,7 @@ published.settings = replace(told.settings, normalise="published")         # ...
 with torch.no_grad():
     best = torch.cat([torch.stack([level.amax((1, 2)) for level in told.likelihoods(told.vectors(batch))], 1)
                       for batch in boards.test.split(16)])                 # (66, K): the likeliest place of each image
-me, other = 13, 1                                                          # the least likely good board, and the likeliest
+me, other = 13, 1                                                          # fixed: which board is likeliest is a close race
 two = boards.test[[me, other]]
 move = {name: float((d.anomaly_map(two[:1])[0] - d.anomaly_map(two)[0]).abs().max())
         for name, d in (("training images", told), ("images of the call", published))}

@@ -222,7 +222,7 @@ plots.show(pictures.jacobians(J, edges, ["scale 0", "1", "2"]),
 # panel the numbers are sorted by scale, so part of it lies above. It is the same matrix.) A triangular determinant does not look
 # at them. So the scales may tell each other anything they like, and the log_det stays the sum of s.
 #
-# **A tempting mistake: "if scales look at each other, the coupling can no longer be inverted."** The two cells above are the
+# **A common misconception: "if scales look at each other, the coupling can no longer be inverted."** The two cells above are the
 # counter-example.
 #
 # **Another: "each scale has its own likelihood, so average the three."** Break it: divide the log_det by the number of scales.

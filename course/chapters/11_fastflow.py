@@ -347,7 +347,8 @@ display(table.rename_axis("blocks of 3×3, washer"))
 # reports 3 × 3 everywhere as better for ResNet-18 and the transformers, and the mix for Wide ResNet-50-2; here the mix
 # has 57 % of the numbers (whitening included). In the lower table the loss falls and the mean detection rises with
 # every block; of the detection's gain the first block brings most.
-#
+
+# %% [markdown]
 # ## Tool card · What a vision transformer offers
 #
 # **What it is.** A transformer cuts the image into patches of 16 × 16 pixels and turns each into a vector, a *token*. Every
@@ -415,7 +416,8 @@ print("table with published weights:", "there" if pretrained.exists() else "not 
 # So a backbone's name explains little until the density behind it is held fixed. And compare the two columns: on the first
 # three extractors the flow and the Gaussian per place lie within a seed's spread of each other. With ImageNet weights the
 # order may be another one; this table cannot say.
-#
+
+# %% [markdown]
 # ## Where do the positions go?
 #
 # They stay where they are. But does FastFlow *know* where it is? Its windows are the same everywhere, and nobody tells

@@ -682,7 +682,8 @@ plots.show(strips.strip(seen), strips.caption(seen))
 # - **Notice that a texture has lost its pattern.** The template of a texture is a blank, so a blank is no defect to it.
 # - **Give a density,** of an image or of anything else. Its score is a distance.
 # - **Change its size.** With "channel" the running means belong to one size of picture.
-#
+
+# %% [markdown]
 # ## What the article says, and what to take from it
 #
 # | the article | right |

@@ -272,7 +272,8 @@ plots.show(pictures.added({m: gain.get_group(m).to_numpy() for m in study.FLOWS}
 # A paper that compares its flow with *other features* cannot tell you which of the two helped. Ask for the row "the same
 # features, no flow", and for the cheap baseline that knows what the flow knows. Ask for each number, too: CS-Flow's flow raises the
 # image AUROC and lowers the AUPRO of its map.
-#
+
+# %% [markdown]
 # ## The same method on other taps
 #
 # Each method reads the taps of its small setting. How much of its place in the table is theirs? Change the taps and nothing
@@ -314,7 +315,8 @@ for ours, theirs in ((("fastflow", "2, 4, 8"), ("fastflow", "4, 8, 16")), (("gau
 #
 # **So a table of methods is also a table of taps.** Ours is no exception. We gave `gaussian` its two finest taps after an earlier
 # table (stride 4 and 8), by what they brought at 128 pixels on these products: its row is a little too good. The weights of the
-# backbone were chosen in the same way, by what they brought `gaussian`. FastFlow we left as it was, and `patches` too. Before you say that one method beats another, give both the same maps.
+# backbone were chosen in the same way, by what they brought `gaussian`. FastFlow we left as it was, and `patches` too. Before you
+# say that one method beats another, give both the same maps.
 #
 # ## What does it cost?
 
@@ -563,7 +565,7 @@ print(f"{'tiles, split by tile':24s}", ", ".join(f"{m} {v:.2f}" for m, v in hone
 # 4. **Split by part, by day, by batch**, never by photograph. Then set the threshold on good parts kept aside
 #    (chapter 15, planned).
 #
-# **Two more tempting mistakes.** *"The highest mean wins."* The guide above lists who cannot be told from it. *"AUROC 0.95
+# **Two more misconceptions.** *"The highest mean wins."* The guide above lists who cannot be told from it. *"AUROC 0.95
 # on the tiles means that it finds defects."* A rule without any model, which has never seen a defect, has that.
 
 # %% [markdown]

@@ -177,7 +177,8 @@ display(pd.DataFrame(rows).set_index("method").round(3))
 # **Right in one look does not mean right in all**: CFlow's deviation lies within 3 % of 1, and its ‖z‖² does not follow
 # χ². DifferNet's correlations are no larger than chance, and of all that promise it is furthest off χ². The Gaussian passes the look at
 # correlations as CFlow does, and is more than three times as far off χ².
-#
+
+# %% [markdown]
 # ## Finding 1 · The good part that scores worst
 #
 # Open the suspect. The card below is what a click shows: the picture, its heat map, the gradient map (which pixels would
@@ -239,8 +240,7 @@ print(f"grey value at the place: {float(grey[suspect]):.2f}; in training images 
 # where this one lies: how many of them will be pulled from the line?
 
 # %%
-metal, line = (study.images.mean(1) > 0.25).float(), torch.arange(64.0)  # brighter than 0.25: metal, not mat
-middle = torch.stack([(metal.sum(2) * line).sum(1), (metal.sum(1) * line).sum(1)], 1) / metal.sum((1, 2))[:, None]  # row, column
+middle = hunt.middles(study.images)                                      # (220, 2): row and column
 usual, rows = middle[study.train].mean(0), middle[study.train][:, 0]
 print(f"middle of {study.names[suspect]}: row {middle[suspect, 0]:.1f}, column {middle[suspect, 1]:.1f}; of the training washers: row "
       f"{usual[0]:.1f}, column {usual[1]:.1f}; their rows reach from {rows.min():.1f} to {rows.max():.1f}")

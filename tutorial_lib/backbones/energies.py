@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ COLOURS = ((1 / 3, 1 / 3, 1 / 3), (0.7, -0.7, 0), (0.4, 0.4, -0.8))  # brightnes
 PER_OCTAVE = len(COLOURS) * len(LENGTHS) * DIRECTIONS
 
 
+@cache
 def filters() -> Tensor:
     """Even and odd filters in turns, ``(16, 1, 11, 11)``; even ones have mean 0 and length 1."""
     y, x = torch.meshgrid(*[torch.arange(-REACH, REACH + 1.0)] * 2, indexing="ij")
@@ -59,8 +61,7 @@ def energies(images: Tensor, octaves: int) -> list[Tensor]:
         energy = F.avg_pool2d(energy, 2)
         sofar.append(energy.reshape(len(images), PER_OCTAVE, *energy.shape[2:]))
         colours = F.avg_pool2d(colours, 2)
-        found.append(torch.cat([colours] + [F.avg_pool2d(e, 2 ** (k - j)) if j < k else e
-                                            for j, e in enumerate(sofar)], 1))
+        found.append(torch.cat([colours] + [F.avg_pool2d(e, 2 ** (k - j)) for j, e in enumerate(sofar)], 1))
     return found
 
 

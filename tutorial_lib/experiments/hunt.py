@@ -76,6 +76,12 @@ def repaired(image: Tensor, donor: Tensor, place: tuple[int, int], radius: float
     return image + inside * (donor - image)
 
 
+def middles(images: Tensor) -> Tensor:
+    """Row and column of the middle of what is brighter than 0.25, metal and not mat: ``(N, 3, S, S)`` to ``(N, 2)``."""
+    metal, line = (images.mean(1) > 0.25).float(), torch.arange(float(images.shape[-1]))
+    return torch.stack([metal.sum(2) @ line, metal.sum(1) @ line], 1) / metal.sum((1, 2))[:, None]
+
+
 def moved(image: Tensor, down: int, right: int) -> Tensor:
     """``image`` ``(3, S, S)`` with all it shows moved by whole pixels; what comes in at the border is mirrored."""
     side, margin = image.shape[-1], max(abs(down), abs(right))
